@@ -1,0 +1,379 @@
+//! The workers there are, whether each takes attempts, and whose turn it is.
+//!
+//! In memory alone: what must survive a restart is kept by the configuration file or the queue.
+//! `dispatch` writes availability and running attempts, `api` reads them and adds and removes
+//! workers, and neither knows the other. An entry lives as long as its name is in the roster: a
+//! changed configuration changes the entry, so running attempts stay counted.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_io::Timer;
+use event_listener::{Event, EventListener};
+use smol::future::FutureExt;
+
+use crate::clock::Timestamp;
+use crate::worker::{Availability, Worker, WorkerName};
+
+/// How long [`Roster::pick`] waits for workers that have not been asked yet.
+const FIRST_PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Workers at most, from the file and the API together.
+pub const WORKERS_MAX: usize = 1_000;
+
+/// Who declared a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// `PUT /worker/{name}`.
+    Api,
+}
+
+/// What the last look at a worker found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it takes attempts, its slots left aside.
+    pub availability: Availability,
+    /// Why it is not online, or what went wrong last.
+    pub last_error: Option<String>,
+    /// When it was looked at; absent before the first time.
+    pub checked_at: Option<Timestamp>,
+}
+
+/// One worker of the roster.
+#[derive(Debug)]
+pub struct Entry {
+    name: WorkerName,
+    settings: RwLock<(Arc<Worker>, Origin)>,
+    condition: Mutex<Condition>,
+    running: AtomicU32,
+    removed: AtomicBool,
+    changed: Event,
+}
+
+impl Entry {
+    fn new(worker: Worker, origin: Origin) -> Self {
+        Self {
+            name: worker.name.clone(),
+            settings: RwLock::new((Arc::new(worker), origin)),
+            condition: Mutex::new(Condition {
+                availability: Availability::Offline,
+                last_error: None,
+                checked_at: None,
+            }),
+            running: AtomicU32::new(0),
+            removed: AtomicBool::new(false),
+            changed: Event::new(),
+        }
+    }
+
+    /// The worker's name.
+    pub fn name(&self) -> &WorkerName {
+        &self.name
+    }
+
+    /// The worker as it is configured now.
+    pub fn worker(&self) -> Arc<Worker> {
+        Arc::clone(
+            &self
+                .settings
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .0,
+        )
+    }
+
+    /// Who declared it.
+    pub fn origin(&self) -> Origin {
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+    }
+
+    /// What the last look at it found.
+    pub fn condition(&self) -> Condition {
+        self.lock_condition().clone()
+    }
+
+    /// Attempts that run now.
+    pub fn running(&self) -> u32 {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// Whether it takes attempts, its slots included: an online worker without a free slot is
+    /// busy.
+    pub fn availability(&self) -> Availability {
+        let found = self.lock_condition().availability;
+        if found == Availability::Online && self.running() >= self.worker().concurrency {
+            return Availability::Busy;
+        }
+        found
+    }
+
+    /// Records what a look at the worker found, and says whether its availability changed.
+    pub fn observe(&self, found: Availability, error: Option<String>, at: Timestamp) -> bool {
+        let mut condition = self.lock_condition();
+        let is_change = condition.availability != found || condition.checked_at.is_none();
+        *condition = Condition {
+            availability: found,
+            last_error: error,
+            checked_at: Some(at),
+        };
+        drop(condition);
+        if is_change {
+            self.notify();
+        }
+        is_change
+    }
+
+    /// Counts an attempt that starts now.
+    pub fn attempt_started(&self) {
+        self.running.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts off an attempt that ended.
+    pub fn attempt_ended(&self) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.notify();
+    }
+
+    /// Whether the worker has left the roster; its entry is of no more use then.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::SeqCst)
+    }
+
+    /// Wakes at the next change of settings, availability, running attempts or removal. Listen
+    /// first, then look.
+    pub fn listen(&self) -> EventListener {
+        self.changed.listen()
+    }
+
+    fn lock_condition(&self) -> MutexGuard<'_, Condition> {
+        self.condition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notify(&self) {
+        self.changed.notify(usize::MAX);
+    }
+}
+
+/// All workers, by name; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes when entries come or go.
+    changed: Event,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeMap<WorkerName, Arc<Entry>>,
+    /// The worker that [`Roster::pick`] gave last.
+    last_picked: Option<WorkerName>,
+}
+
+/// The roster already holds [`WORKERS_MAX`] workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Roster {
+    /// A roster without workers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The worker of that name.
+    pub fn find(&self, name: &WorkerName) -> Option<Arc<Entry>> {
+        self.lock().entries.get(name).cloned()
+    }
+
+    /// All workers in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.lock().entries.values().cloned().collect()
+    }
+
+    /// Adds a worker or replaces its settings; says whether it is new.
+    pub fn put(&self, worker: Worker, origin: Origin) -> Result<bool, Full> {
+        let mut state = self.lock();
+        if let Some(entry) = state.entries.get(&worker.name).cloned() {
+            drop(state);
+            let mut settings = entry
+                .settings
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let moved = settings.0.target != worker.target;
+            *settings = (Arc::new(worker), origin);
+            drop(settings);
+            if moved {
+                *entry.lock_condition() = Condition {
+                    availability: Availability::Offline,
+                    last_error: None,
+                    checked_at: None,
+                };
+            }
+            entry.notify();
+            return Ok(false);
+        }
+        if state.entries.len() >= WORKERS_MAX {
+            return Err(Full);
+        }
+        state
+            .entries
+            .insert(worker.name.clone(), Arc::new(Entry::new(worker, origin)));
+        drop(state);
+        self.shared.changed.notify(usize::MAX);
+        Ok(true)
+    }
+
+    /// Takes a worker out; its running attempts go on to their end.
+    pub fn remove(&self, name: &WorkerName) -> Option<Arc<Entry>> {
+        let entry = self.lock().entries.remove(name)?;
+        entry.removed.store(true, Ordering::SeqCst);
+        entry.notify();
+        self.shared.changed.notify(usize::MAX);
+        Some(entry)
+    }
+
+    /// The next worker in rotation that is online, busy ones included. Workers that were never
+    /// looked at get 2 s to be.
+    pub async fn pick(&self) -> Option<WorkerName> {
+        if let Some(name) = self.pick_now() {
+            return Some(name);
+        }
+        let all_looked_at = async {
+            for entry in self.all() {
+                loop {
+                    let listener = entry.listen();
+                    if entry.condition().checked_at.is_some() || entry.is_removed() {
+                        break;
+                    }
+                    listener.await;
+                }
+            }
+        };
+        all_looked_at
+            .or(async {
+                Timer::after(FIRST_PROBE_PATIENCE).await;
+            })
+            .await;
+        self.pick_now()
+    }
+
+    /// Wakes at the next worker that comes or goes. Listen first, then look.
+    pub fn listen(&self) -> EventListener {
+        self.shared.changed.listen()
+    }
+
+    fn pick_now(&self) -> Option<WorkerName> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let mut state = self.lock();
+        let is_online = |entry: &Arc<Entry>| entry.availability() != Availability::Offline;
+        let after_last = match &state.last_picked {
+            Some(last) => state
+                .entries
+                .range((Excluded(last.clone()), Unbounded))
+                .find(|(_, entry)| is_online(entry)),
+            None => None,
+        };
+        let (name, _) =
+            after_last.or_else(|| state.entries.iter().find(|(_, entry)| is_online(entry)))?;
+        let name = name.clone();
+        state.last_picked = Some(name.clone());
+        Some(name)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::Target;
+
+    fn worker(name: &str, concurrency: u32) -> Worker {
+        Worker {
+            name: name.parse().unwrap(),
+            target: Target::Command {
+                argv: vec!["true".to_owned()],
+                env: vec![],
+                cwd: None,
+            },
+            timeout: Duration::from_secs(1),
+            concurrency,
+            rate: None,
+            max_attempts: 1,
+            backoff: Duration::from_secs(1),
+        }
+    }
+
+    fn observe(roster: &Roster, name: &str, found: Availability) {
+        let entry = roster.find(&name.parse().unwrap()).unwrap();
+        entry.observe(found, None, Timestamp::from_millis(1));
+    }
+
+    #[test]
+    fn rotation_passes_over_the_offline_and_keeps_the_busy() {
+        let roster = Roster::new();
+        for name in ["a", "b", "c"] {
+            roster.put(worker(name, 1), Origin::File).unwrap();
+        }
+        observe(&roster, "a", Availability::Online);
+        observe(&roster, "b", Availability::Offline);
+        observe(&roster, "c", Availability::Busy);
+        let picked: Vec<_> = (0..4)
+            .map(|_| smol::block_on(roster.pick()).unwrap().to_string())
+            .collect();
+        assert_eq!(picked, ["a", "c", "a", "c"]);
+    }
+
+    #[test]
+    fn nobody_is_picked_when_all_are_offline() {
+        let roster = Roster::new();
+        assert_eq!(smol::block_on(roster.pick()), None);
+        roster.put(worker("a", 1), Origin::File).unwrap();
+        observe(&roster, "a", Availability::Offline);
+        assert_eq!(smol::block_on(roster.pick()), None);
+    }
+
+    #[test]
+    fn an_online_worker_without_a_free_slot_is_busy() {
+        let roster = Roster::new();
+        roster.put(worker("a", 2), Origin::File).unwrap();
+        observe(&roster, "a", Availability::Online);
+        let entry = roster.find(&"a".parse().unwrap()).unwrap();
+        entry.attempt_started();
+        assert_eq!(entry.availability(), Availability::Online);
+        entry.attempt_started();
+        assert_eq!(entry.availability(), Availability::Busy);
+        entry.attempt_ended();
+        assert_eq!(entry.availability(), Availability::Online);
+    }
+
+    #[test]
+    fn a_replaced_worker_keeps_its_running_attempts() {
+        let roster = Roster::new();
+        assert_eq!(roster.put(worker("a", 1), Origin::Api), Ok(true));
+        let entry = roster.find(&"a".parse().unwrap()).unwrap();
+        entry.attempt_started();
+        assert_eq!(roster.put(worker("a", 5), Origin::Api), Ok(false));
+        assert_eq!((entry.running(), entry.worker().concurrency), (1, 5));
+        roster.remove(entry.name());
+        assert!(entry.is_removed());
+    }
+}

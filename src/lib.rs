@@ -6,5 +6,6 @@ pub mod drain;
 pub mod id;
 pub mod roster;
 pub mod secret;
+pub mod store;
 pub mod task;
 pub mod worker;

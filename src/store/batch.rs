@@ -1,0 +1,292 @@
+//! The writer's view: rows with this group's changes on top.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::iter::Peekable;
+use std::ops::Bound;
+
+use fjall::{PersistMode, Slice};
+
+use super::keys::{self, Shelf, Text};
+use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
+use super::{Error, Space, Store};
+use crate::id::Id;
+use crate::task::TaskId;
+
+type Changes = BTreeMap<(Space, Vec<u8>), Option<Slice>>;
+type ChangedRange<'a> = Peekable<btree_map::Range<'a, (Space, Vec<u8>), Option<Slice>>>;
+
+/// Changes that become durable and visible together, or not at all.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    store: &'a Store,
+    /// New value of each changed row; `None` where it is removed.
+    changes: Changes,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing was changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Writes all changes. DURABILITY: when it returns `Ok`, they survive power loss; on an
+    /// error it is unknown whether they do, and the store takes no more.
+    pub fn commit(self) -> Result<(), Error> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let mut batch =
+            fjall::OwnedWriteBatch::with_capacity(self.store.db.clone(), self.changes.len())
+                .durability(Some(PersistMode::SyncData));
+        for ((space, key), value) in self.changes {
+            let keyspace = self.store.space(space);
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        Ok(batch.commit()?)
+    }
+
+    /// The record of a task.
+    pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, Error> {
+        let found = self.read(Space::Tasks, id.0.as_bytes())?;
+        found
+            .map(|bytes| record::decode(&bytes, &format!("the row of task {id}")))
+            .transpose()
+    }
+
+    /// Writes a task's record and moves its index rows. `old` is the record as it was, if there
+    /// was one.
+    pub fn put_task(&mut self, id: TaskId, old: Option<&TaskRecord>, new: &TaskRecord) {
+        self.write(Space::Tasks, id.0.as_bytes().to_vec(), &record::encode(new));
+        let wanted = keys::index_of(id, new);
+        let present = old.map_or_else(Vec::new, |old| keys::index_of(id, old));
+        for key in present.iter().filter(|key| !wanted.contains(key)) {
+            self.remove(Space::Index, key.clone());
+        }
+        for key in wanted.into_iter().filter(|key| !present.contains(key)) {
+            self.write(Space::Index, key, b"");
+        }
+    }
+
+    /// Removes a task with its texts, index rows and idempotency key.
+    pub fn delete_task(&mut self, id: TaskId, old: &TaskRecord) {
+        self.remove(Space::Tasks, id.0.as_bytes().to_vec());
+        for key in keys::index_of(id, old) {
+            self.remove(Space::Index, key);
+        }
+        if let Some(hash) = &old.key_hash {
+            self.remove(Space::Index, keys::idempotency(hash));
+        }
+        let texts = [
+            (Text::Prompt, Some(old.prompt_bytes)),
+            (Text::Context, old.context_bytes),
+            (Text::Result, old.result_bytes),
+            (Text::Error, old.error_bytes),
+        ];
+        for (kind, bytes) in texts {
+            if bytes.is_some() {
+                self.remove_text(id, kind);
+            }
+        }
+    }
+
+    /// Writes one of a task's texts.
+    pub fn put_text(&mut self, id: TaskId, kind: Text, text: &str) {
+        self.write(Space::Texts, keys::text(id, kind), text.as_bytes());
+    }
+
+    /// Removes one of a task's texts.
+    pub fn remove_text(&mut self, id: TaskId, kind: Text) {
+        self.remove(Space::Texts, keys::text(id, kind));
+    }
+
+    /// What an idempotency key, given as its hash, stands for.
+    pub fn key(&self, hash: &[u8; 16]) -> Result<Option<KeyRecord>, Error> {
+        let found = self.read(Space::Index, &keys::idempotency(hash))?;
+        found
+            .map(|bytes| record::decode(&bytes, "the row of an idempotency key"))
+            .transpose()
+    }
+
+    /// Writes what an idempotency key stands for.
+    pub fn put_key(&mut self, hash: &[u8; 16], key: &KeyRecord) {
+        self.write(Space::Index, keys::idempotency(hash), &record::encode(key));
+    }
+
+    /// Ids of a worker's pending and dispatched tasks from `from` on, lowest first, `count` at
+    /// most.
+    pub fn waiting(&self, lane: LaneNumber, from: Id, count: usize) -> Result<Vec<TaskId>, Error> {
+        let from = keys::shelved(lane, Shelf::Waiting, from);
+        let to = keys::shelved(lane, Shelf::Waiting, Id::LAST);
+        let mut ids = Vec::new();
+        for row in self.range(Space::Index, from, to).take(count) {
+            ids.push(id_of(&row?)?);
+        }
+        Ok(ids)
+    }
+
+    /// A worker's tasks that wait for a time, from `from_ms` on, earliest first, `count` at most.
+    pub fn due(
+        &self,
+        lane: LaneNumber,
+        from_ms: u64,
+        count: usize,
+    ) -> Result<Vec<(u64, TaskId)>, Error> {
+        let from = keys::due(lane, from_ms, Id::FIRST);
+        let to = keys::due(lane, u64::MAX, Id::LAST);
+        self.timed(from, to, count)
+    }
+
+    /// Ended tasks from `from_ms` on, the longest ended first, `count` at most.
+    pub fn ended(&self, from_ms: u64, count: usize) -> Result<Vec<(u64, TaskId)>, Error> {
+        self.timed(
+            keys::ended(from_ms, Id::FIRST),
+            keys::ended(u64::MAX, Id::LAST),
+            count,
+        )
+    }
+
+    /// All workers' parts of the queue.
+    pub fn lanes(&self) -> Result<Vec<(LaneNumber, LaneRecord)>, Error> {
+        let mut lanes = Vec::new();
+        let rows = self.range(Space::Meta, keys::lane(0), keys::lane(u32::MAX));
+        for row in rows {
+            let (key, value) = row?;
+            let number = keys::lane_of(&key)
+                .ok_or_else(|| Error::damaged("the key of a worker's row", "no number"))?;
+            lanes.push((number, record::decode(&value, "the row of a worker")?));
+        }
+        Ok(lanes)
+    }
+
+    /// Writes a worker's part of the queue.
+    pub fn put_lane(&mut self, number: LaneNumber, lane: &LaneRecord) {
+        self.write(Space::Meta, keys::lane(number), &record::encode(lane));
+    }
+
+    /// Removes a worker's part of the queue.
+    pub fn delete_lane(&mut self, number: LaneNumber) {
+        self.remove(Space::Meta, keys::lane(number));
+    }
+
+    /// Writes a worker registered over the API.
+    pub fn put_worker(&mut self, name: &str, json: &str) {
+        self.write(Space::Meta, keys::worker(name), json.as_bytes());
+    }
+
+    /// Removes a worker registered over the API.
+    pub fn delete_worker(&mut self, name: &str) {
+        self.remove(Space::Meta, keys::worker(name));
+    }
+
+    /// Writes the highest id that was deleted.
+    pub fn put_deleted_id(&mut self, id: Id) {
+        self.write(Space::Meta, keys::DELETED_ID.to_vec(), id.as_bytes());
+    }
+
+    fn timed(&self, from: Vec<u8>, to: Vec<u8>, count: usize) -> Result<Vec<(u64, TaskId)>, Error> {
+        let mut found = Vec::new();
+        for row in self.range(Space::Index, from, to).take(count) {
+            let row = row?;
+            let time = keys::time_of(&row.0)
+                .ok_or_else(|| Error::damaged("a row of the index", "its key has no time"))?;
+            found.push((time, id_of(&row)?));
+        }
+        Ok(found)
+    }
+
+    fn write(&mut self, space: Space, key: Vec<u8>, value: &[u8]) {
+        self.changes.insert((space, key), Some(Slice::from(value)));
+    }
+
+    fn remove(&mut self, space: Space, key: Vec<u8>) {
+        self.changes.insert((space, key), None);
+    }
+
+    fn read(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
+        // A batch is small, so building the key to look it up costs less than a second map.
+        match self.changes.get(&(space, key.to_vec())) {
+            Some(changed) => Ok(changed.clone()),
+            None => Ok(self.store.space(space).get(key)?),
+        }
+    }
+
+    /// Rows with keys from `from` to `to`, both included, in order.
+    fn range(&self, space: Space, from: Vec<u8>, to: Vec<u8>) -> Merged<'_> {
+        let disk = self.store.space(space).range(from.clone()..=to.clone());
+        let changed = self
+            .changes
+            .range((Bound::Included((space, from)), Bound::Included((space, to))));
+        Merged {
+            disk,
+            next_on_disk: None,
+            disk_is_done: false,
+            changed: changed.peekable(),
+        }
+    }
+}
+
+fn id_of((key, _): &(Slice, Slice)) -> Result<TaskId, Error> {
+    keys::id_of(key).ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))
+}
+
+/// Disk rows and changed rows in one order; a changed row hides the one on disk.
+struct Merged<'a> {
+    disk: fjall::Iter,
+    next_on_disk: Option<(Slice, Slice)>,
+    disk_is_done: bool,
+    changed: ChangedRange<'a>,
+}
+
+impl Merged<'_> {
+    fn fill(&mut self) -> Result<(), Error> {
+        if self.next_on_disk.is_none() && !self.disk_is_done {
+            match self.disk.next() {
+                Some(row) => self.next_on_disk = Some(row.into_inner()?),
+                None => self.disk_is_done = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<Option<(Slice, Slice)>, Error> {
+        loop {
+            self.fill()?;
+            let order = match (&self.next_on_disk, self.changed.peek()) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => return Ok(self.next_on_disk.take()),
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some((on_disk, _)), Some(((_, changed), _))) => {
+                    on_disk.as_ref().cmp(changed.as_slice())
+                }
+            };
+            if order == std::cmp::Ordering::Less {
+                return Ok(self.next_on_disk.take());
+            }
+            if order == std::cmp::Ordering::Equal {
+                self.next_on_disk = None;
+            }
+            if let Some(((_, key), Some(value))) = self.changed.next() {
+                return Ok(Some((Slice::from(key.as_slice()), value.clone())));
+            }
+        }
+    }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<(Slice, Slice), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}

@@ -1,0 +1,192 @@
+//! The keys of all rows: fields in fixed widths, numbers big-endian, so that byte order is the
+//! order in which rows are read.
+//!
+//! | keyspace | key | value |
+//! |---|---|---|
+//! | `tasks` | id | [`TaskRecord`](super::record::TaskRecord) |
+//! | `texts` | id, kind | prompt, context, result or error |
+//! | `index` | `w`, lane, phase, id | – (a worker's tasks by state) |
+//! | `index` | `r`, lane, due, id | – (when a failed attempt is repeated) |
+//! | `index` | `e`, ended, id | – (what retention deletes next) |
+//! | `index` | `k`, hash of the idempotency key | [`KeyRecord`](super::record::KeyRecord) |
+//! | `meta` | `v` / `n` / `i` | schema version / run number / highest deleted id |
+//! | `meta` | `l`, lane | [`LaneRecord`](super::record::LaneRecord) |
+//! | `meta` | `w`, name | JSON of a worker registered over the API |
+
+use super::record::{LaneNumber, Phase, TaskRecord};
+use crate::id::{Id, LENGTH as ID_LENGTH};
+use crate::task::TaskId;
+
+/// The text of a task that a row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// What the worker is asked to do.
+    Prompt,
+    /// JSON handed to the worker.
+    Context,
+    /// The worker's JSON.
+    Result,
+    /// Why it failed, or why the last attempt did.
+    Error,
+}
+
+impl Text {
+    /// Every kind of text.
+    pub const ALL: [Self; 4] = [Self::Prompt, Self::Context, Self::Result, Self::Error];
+
+    fn tag(self) -> u8 {
+        match self {
+            Self::Prompt => b'p',
+            Self::Context => b'c',
+            Self::Result => b'r',
+            Self::Error => b'e',
+        }
+    }
+}
+
+/// The part of a worker's tasks that stands together in the index: a dispatched task stays with
+/// the pending ones, so that claiming and putting back move no index rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shelf {
+    /// Pending and dispatched tasks.
+    Waiting,
+    /// Completed tasks.
+    Completed,
+    /// Failed tasks.
+    Failed,
+}
+
+impl Shelf {
+    /// Every shelf.
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Completed, Self::Failed];
+
+    /// Where a task of that phase stands.
+    pub fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Waiting | Phase::Running => Self::Waiting,
+            Phase::Completed => Self::Completed,
+            Phase::Failed => Self::Failed,
+        }
+    }
+
+    fn tag(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Completed => 1,
+            Self::Failed => 2,
+        }
+    }
+}
+
+pub(super) const SCHEMA: &[u8] = b"v";
+pub(super) const RUN: &[u8] = b"n";
+pub(super) const DELETED_ID: &[u8] = b"i";
+pub(super) const LANES: &[u8] = b"l";
+pub(super) const WORKERS: &[u8] = b"w";
+
+/// `texts`: id, kind.
+pub(super) fn text(id: TaskId, kind: Text) -> Vec<u8> {
+    joined(&[id.0.as_bytes(), &[kind.tag()]])
+}
+
+/// `index`: `w`, lane, shelf, id.
+pub(super) fn shelved(lane: LaneNumber, shelf: Shelf, id: Id) -> Vec<u8> {
+    joined(&[b"w", &lane.to_be_bytes(), &[shelf.tag()], id.as_bytes()])
+}
+
+/// `index`: `r`, lane, due, id.
+pub(super) fn due(lane: LaneNumber, due_ms: u64, id: Id) -> Vec<u8> {
+    joined(&[
+        b"r",
+        &lane.to_be_bytes(),
+        &due_ms.to_be_bytes(),
+        id.as_bytes(),
+    ])
+}
+
+/// `index`: `e`, ended, id.
+pub(super) fn ended(ended_ms: u64, id: Id) -> Vec<u8> {
+    joined(&[b"e", &ended_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// `index`: `k`, hash.
+pub(super) fn idempotency(hash: &[u8; 16]) -> Vec<u8> {
+    joined(&[b"k", hash])
+}
+
+/// `meta`: `l`, lane.
+pub(super) fn lane(lane: LaneNumber) -> Vec<u8> {
+    joined(&[LANES, &lane.to_be_bytes()])
+}
+
+/// `meta`: `w`, name.
+pub(super) fn worker(name: &str) -> Vec<u8> {
+    joined(&[WORKERS, name.as_bytes()])
+}
+
+/// The index rows that a task has, its idempotency key aside.
+pub(super) fn index_of(id: TaskId, record: &TaskRecord) -> Vec<Vec<u8>> {
+    let mut keys = vec![shelved(record.lane, Shelf::of(record.phase), id.0)];
+    if let Some(due_ms) = record.due_ms {
+        keys.push(due(record.lane, due_ms, id.0));
+    }
+    if let Some(ended_ms) = record.ended_ms {
+        keys.push(ended(ended_ms, id.0));
+    }
+    keys
+}
+
+/// The id at the end of an index key.
+pub(super) fn id_of(key: &[u8]) -> Option<TaskId> {
+    let start = key.len().checked_sub(ID_LENGTH)?;
+    Id::from_bytes(key.get(start..)?).map(TaskId)
+}
+
+/// The time in front of the id at the end of an index key.
+pub(super) fn time_of(key: &[u8]) -> Option<u64> {
+    let end = key.len().checked_sub(ID_LENGTH)?;
+    let bytes = key.get(end.checked_sub(8)?..end)?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The number in a `meta` lane key.
+pub(super) fn lane_of(key: &[u8]) -> Option<LaneNumber> {
+    Some(u32::from_be_bytes(
+        key.strip_prefix(LANES)?.try_into().ok()?,
+    ))
+}
+
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_they_are_read() {
+        let (first, last) = (Id::FIRST, Id::LAST);
+        assert!(shelved(1, Shelf::Waiting, last) < shelved(1, Shelf::Completed, first));
+        assert!(shelved(1, Shelf::Failed, last) < shelved(2, Shelf::Waiting, first));
+        assert!(shelved(255, Shelf::Waiting, last) < shelved(256, Shelf::Waiting, first));
+        assert!(due(1, 255, last) < due(1, 256, first));
+        assert!(ended(u64::MAX - 1, last) < ended(u64::MAX, first));
+    }
+
+    #[test]
+    fn fields_are_read_back() {
+        let id: Id = "0k3v00000000000a".parse().unwrap();
+        assert_eq!(id_of(&shelved(3, Shelf::Waiting, id)), Some(TaskId(id)));
+        assert_eq!(id_of(&due(3, 77, id)), Some(TaskId(id)));
+        assert_eq!(time_of(&due(3, 77, id)), Some(77));
+        assert_eq!(time_of(&ended(78, id)), Some(78));
+        assert_eq!(lane_of(&lane(9)), Some(9));
+        for short in [&b""[..], b"e", b"w0000"] {
+            assert_eq!(
+                (id_of(short), time_of(short), lane_of(short)),
+                (None, None, None)
+            );
+        }
+    }
+}

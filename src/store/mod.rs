@@ -1,0 +1,271 @@
+//! Rows on disk: the only room that names fjall.
+//!
+//! [`Store::open`] checks and opens a data directory. One thread writes, through [`Batch`]: it
+//! sees its own changes, and `commit` makes them durable and visible in one step. Everybody else
+//! reads through [`Snapshot`], which shows one moment.
+//!
+//! DURABILITY: when `Batch::commit` returns `Ok`, its rows survive `kill -9` and power loss.
+//! Every commit is synced before the next one is written, so at most the last batch of a journal
+//! can be torn; `journal` builds its check on that.
+
+mod batch;
+mod error;
+mod journal;
+pub mod keys;
+pub mod record;
+mod snapshot;
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fjall::compaction::Leveled;
+use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+
+pub use batch::Batch;
+pub use error::Error;
+pub use snapshot::{Listed, Listing, Snapshot};
+
+use crate::id::Id;
+
+/// The schema that is written; a higher one is refused.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// A memtable is written out when it passes this: 4 keyspaces × (1 active + 1 being written)
+/// stay under 32 MiB.
+const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
+
+/// Cache of blocks and index blocks.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// Tables of this size are compacted without long pauses on a small disk.
+const TABLE_BYTES: u64 = 8 << 20;
+
+/// The smallest total of journal files that the engine takes.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+
+/// File handles that the engine keeps open.
+const CACHED_FILES: usize = 64;
+
+/// Which keyspace a row is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Space {
+    Tasks,
+    Texts,
+    Index,
+    Meta,
+}
+
+/// An open data directory; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    db: Database,
+    tasks: Keyspace,
+    texts: Keyspace,
+    index: Keyspace,
+    meta: Keyspace,
+    dir: PathBuf,
+    run: u64,
+    /// Keeps other processes out while any clone lives.
+    _lock: Arc<File>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.dir.display())
+    }
+}
+
+impl Store {
+    /// Opens the data directory `dir`, which is created with mode 0700 where it does not exist,
+    /// and begins a new run.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let rows = dir.join("store");
+        for dir in [dir, &rows] {
+            create_private_dir(dir)?;
+        }
+        let lock = journal::lock(dir)?;
+        journal::check(&rows)?;
+        let db = Database::builder(&rows)
+            .cache_size(CACHE_BYTES)
+            // BOUND: one worker cannot meet the full message channel that stalls it, because
+            // `rotate` is called by the writer and not posted as a message.
+            .worker_threads(1)
+            .max_cached_files(Some(CACHED_FILES))
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .open()
+            .map_err(|error| opening(error, dir))?;
+        let keyspace = |name: &str, options: fn() -> KeyspaceCreateOptions| {
+            db.keyspace(name, options)
+                .map_err(|error| opening(error, dir))
+        };
+        let mut store = Self {
+            tasks: keyspace("tasks", row_options)?,
+            texts: keyspace("texts", text_options)?,
+            index: keyspace("index", row_options)?,
+            meta: keyspace("meta", row_options)?,
+            db,
+            dir: dir.to_owned(),
+            run: 0,
+            _lock: Arc::new(lock),
+        };
+        store.begin_run()?;
+        Ok(store)
+    }
+
+    /// How often this data directory has been opened, this time included.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// What the rows are now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self)
+    }
+
+    /// An empty set of changes. BOUND: one at a time, by the writer alone.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// The highest id that was ever given out, deleted ones included.
+    pub fn highest_id(&self) -> Result<Id, Error> {
+        let snapshot = self.db.snapshot();
+        let newest = match snapshot.last_key_value(&self.tasks) {
+            Some(row) => Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST),
+            None => Id::FIRST,
+        };
+        let deleted = snapshot.get(&self.meta, keys::DELETED_ID)?;
+        let deleted = deleted
+            .and_then(|bytes| Id::from_bytes(&bytes))
+            .unwrap_or(Id::FIRST);
+        Ok(newest.max(deleted))
+    }
+
+    /// Free bytes on the disk of the data directory, for a user without special rights.
+    pub fn free_bytes(&self) -> Result<u64, Error> {
+        let found = rustix::fs::statvfs(&self.dir).map_err(|errno| Error::Io {
+            action: format!("read the free space of {}", self.dir.display()),
+            source: errno.into(),
+        })?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Starts writing out memtables that are large. Called by the writer between commits.
+    pub fn rotate(&self) -> Result<(), Error> {
+        for space in [&self.tasks, &self.texts, &self.index, &self.meta] {
+            if space.tree.active_memtable().size() > MEMTABLE_BYTES_MAX {
+                space.rotate_memtable()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the engine has given up writing because of an earlier failure.
+    pub fn is_poisoned(&self) -> bool {
+        matches!(
+            self.db.persist(PersistMode::Buffer),
+            Err(fjall::Error::Poisoned)
+        )
+    }
+
+    fn space(&self, space: Space) -> &Keyspace {
+        match space {
+            Space::Tasks => &self.tasks,
+            Space::Texts => &self.texts,
+            Space::Index => &self.index,
+            Space::Meta => &self.meta,
+        }
+    }
+
+    fn begin_run(&mut self) -> Result<(), Error> {
+        let found = self.meta.get(keys::SCHEMA)?;
+        match found.as_deref().map(<[u8; 4]>::try_from) {
+            None => {}
+            Some(Ok(bytes)) => {
+                let version = u32::from_be_bytes(bytes);
+                if version > SCHEMA_VERSION {
+                    return Err(Error::Newer {
+                        dir: self.dir.clone(),
+                        version,
+                    });
+                }
+            }
+            Some(Err(_)) => {
+                return Err(Error::damaged(
+                    "the row of the schema version",
+                    "not 4 bytes",
+                ));
+            }
+        }
+        let last_run = match self
+            .meta
+            .get(keys::RUN)?
+            .as_deref()
+            .map(<[u8; 8]>::try_from)
+        {
+            None => 0,
+            Some(Ok(bytes)) => u64::from_be_bytes(bytes),
+            Some(Err(_)) => return Err(Error::damaged("the row of the run number", "not 8 bytes")),
+        };
+        self.run = last_run.saturating_add(1);
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.meta, keys::SCHEMA, SCHEMA_VERSION.to_be_bytes());
+        batch.insert(&self.meta, keys::RUN, self.run.to_be_bytes());
+        Ok(batch.commit()?)
+    }
+}
+
+fn create_private_dir(dir: &Path) -> Result<(), Error> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(Error::io(format!(
+            "create the data directory {}",
+            dir.display()
+        )))
+}
+
+fn opening(error: fjall::Error, dir: &Path) -> Error {
+    match error {
+        fjall::Error::Locked => Error::Locked {
+            dir: dir.to_owned(),
+        },
+        fjall::Error::Io(source) => Error::Io {
+            action: format!("open the data directory {}", dir.display()),
+            source,
+        },
+        fjall::Error::JournalRecovery(_)
+        | fjall::Error::Unrecoverable
+        | fjall::Error::InvalidVersion(_)
+        | fjall::Error::InvalidTrailer
+        | fjall::Error::InvalidTag(_)
+        | fjall::Error::Decompress(_)
+        | fjall::Error::Storage(_) => Error::damaged(
+            format!("data directory {}", dir.display()),
+            error.to_string(),
+        ),
+        other => Error::Engine(other),
+    }
+}
+
+fn row_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(64 << 20)
+        .expect_point_read_hits(true)
+        .compaction_strategy(Arc::new(
+            Leveled::default().with_table_target_size(TABLE_BYTES),
+        ))
+}
+
+fn text_options() -> KeyspaceCreateOptions {
+    row_options()
+        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+        .data_block_compression_policy(CompressionPolicy::all(fjall::CompressionType::Lz4))
+}

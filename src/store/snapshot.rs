@@ -1,0 +1,226 @@
+//! What everybody but the writer reads: the rows of one moment.
+
+use std::collections::BinaryHeap;
+
+use fjall::Readable;
+
+use super::keys::{self, Shelf, Text};
+use super::record::{self, KeyRecord, LaneNumber, TaskRecord};
+use super::{Error, Space, Store};
+use crate::id::Id;
+use crate::task::{State, TaskId};
+
+/// Rows of one moment. It holds back the clean-up of older rows, so it is dropped soon.
+pub struct Snapshot {
+    store: Store,
+    rows: fjall::Snapshot,
+}
+
+/// Which tasks to list, newest first.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Only tasks of these workers; `None` lists all workers'.
+    pub lanes: Option<Vec<LaneNumber>>,
+    /// Only tasks in this state.
+    pub state: Option<State>,
+    /// Only tasks with a lower id.
+    pub before: Id,
+    /// Tasks at most.
+    pub limit: usize,
+}
+
+/// A page of tasks.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Tasks with their records, newest first.
+    pub tasks: Vec<(TaskId, TaskRecord)>,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
+impl Snapshot {
+    pub(super) fn new(store: &Store) -> Self {
+        Self {
+            rows: store.db.snapshot(),
+            store: store.clone(),
+        }
+    }
+
+    /// The record of a task.
+    pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, Error> {
+        let found = self
+            .rows
+            .get(self.store.space(Space::Tasks), id.0.as_bytes())?;
+        found
+            .map(|bytes| record::decode(&bytes, &format!("the row of task {id}")))
+            .transpose()
+    }
+
+    /// One of a task's texts.
+    pub fn text(&self, id: TaskId, kind: Text) -> Result<Option<String>, Error> {
+        let found = self
+            .rows
+            .get(self.store.space(Space::Texts), keys::text(id, kind))?;
+        found
+            .map(|bytes| {
+                String::from_utf8(bytes.to_vec()).map_err(|_| {
+                    Error::damaged(format!("the {kind:?} of task {id}"), "it is not UTF-8")
+                })
+            })
+            .transpose()
+    }
+
+    /// What an idempotency key, given as its hash, stands for.
+    pub fn key(&self, hash: &[u8; 16]) -> Result<Option<KeyRecord>, Error> {
+        let found = self
+            .rows
+            .get(self.store.space(Space::Index), keys::idempotency(hash))?;
+        found
+            .map(|bytes| record::decode(&bytes, "the row of an idempotency key"))
+            .transpose()
+    }
+
+    /// Workers registered over the API: name and JSON.
+    pub fn workers(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut workers = Vec::new();
+        for row in self
+            .rows
+            .prefix(self.store.space(Space::Meta), keys::WORKERS)
+        {
+            let (key, value) = row.into_inner()?;
+            let name = key.get(keys::WORKERS.len()..).unwrap_or_default();
+            let texts = (
+                String::from_utf8(name.to_vec()),
+                String::from_utf8(value.to_vec()),
+            );
+            let (Ok(name), Ok(json)) = texts else {
+                return Err(Error::damaged(
+                    "the row of a registered worker",
+                    "it is not UTF-8",
+                ));
+            };
+            workers.push((name, json));
+        }
+        Ok(workers)
+    }
+
+    /// A page of tasks. `running` are the tasks that are dispatched now, lowest id first; all
+    /// `lanes` there are are used where the listing names none.
+    pub fn list(
+        &self,
+        listing: &Listing,
+        lanes: &[LaneNumber],
+        running: &[TaskId],
+    ) -> Result<Listed, Error> {
+        if listing.state == Some(State::Dispatched) {
+            let newest_first = running.iter().rev().copied().map(Ok);
+            return self.page(
+                listing,
+                newest_first.filter(|id| is_before(id, listing.before)),
+            );
+        }
+        if listing.state.is_none() && listing.lanes.is_none() {
+            let rows = self.rows.range(
+                self.store.space(Space::Tasks),
+                ..listing.before.as_bytes().as_slice(),
+            );
+            let ids = rows.rev().map(|row| {
+                let key = row.key()?;
+                Id::from_bytes(&key)
+                    .map(TaskId)
+                    .ok_or_else(|| Error::damaged("a row of the tasks", "its key is no id"))
+            });
+            return self.page(listing, ids);
+        }
+        let shelves: &[Shelf] = match listing.state {
+            None => &Shelf::ALL,
+            Some(State::Pending | State::Dispatched) => &[Shelf::Waiting],
+            Some(State::Completed) => &[Shelf::Completed],
+            Some(State::Failed) => &[Shelf::Failed],
+        };
+        let lanes = listing.lanes.as_deref().unwrap_or(lanes);
+        let mut ranges = Vec::new();
+        for lane in lanes {
+            for shelf in shelves {
+                let from = keys::shelved(*lane, *shelf, Id::FIRST);
+                let to = keys::shelved(*lane, *shelf, listing.before);
+                ranges.push(self.rows.range(self.store.space(Space::Index), from..to));
+            }
+        }
+        self.page(listing, NewestFirst::new(ranges)?)
+    }
+
+    fn page(
+        &self,
+        listing: &Listing,
+        ids: impl Iterator<Item = Result<TaskId, Error>>,
+    ) -> Result<Listed, Error> {
+        let mut listed = Listed::default();
+        for id in ids {
+            let id = id?;
+            let Some(record) = self.task(id)? else {
+                continue;
+            };
+            let is_wanted = listing
+                .state
+                .is_none_or(|state| record.state(self.store.run) == state)
+                && listing
+                    .lanes
+                    .as_ref()
+                    .is_none_or(|lanes| lanes.contains(&record.lane));
+            if !is_wanted {
+                continue;
+            }
+            if listed.tasks.len() == listing.limit {
+                listed.more = true;
+                break;
+            }
+            listed.tasks.push((id, record));
+        }
+        Ok(listed)
+    }
+}
+
+fn is_before(id: &Result<TaskId, Error>, before: Id) -> bool {
+    id.as_ref().is_ok_and(|id| id.0 < before)
+}
+
+/// Several index ranges as one sequence of falling ids.
+struct NewestFirst {
+    ranges: Vec<fjall::Iter>,
+    /// The highest id of each range that is not read to its end, and which range that is.
+    heads: BinaryHeap<(TaskId, usize)>,
+}
+
+impl NewestFirst {
+    fn new(ranges: Vec<fjall::Iter>) -> Result<Self, Error> {
+        let count = ranges.len();
+        let mut merged = Self {
+            ranges,
+            heads: BinaryHeap::with_capacity(count),
+        };
+        for range in 0..count {
+            merged.advance(range)?;
+        }
+        Ok(merged)
+    }
+
+    fn advance(&mut self, range: usize) -> Result<(), Error> {
+        if let Some(row) = self.ranges.get_mut(range).and_then(fjall::Iter::next_back) {
+            let key = row.key()?;
+            let id = keys::id_of(&key)
+                .ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))?;
+            self.heads.push((id, range));
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for NewestFirst {
+    type Item = Result<TaskId, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (id, range) = self.heads.pop()?;
+        Some(self.advance(range).map(|()| id))
+    }
+}

@@ -133,6 +133,42 @@ impl Clock {
     }
 }
 
+/// Wall-clock time that never runs backwards and never stands still: for delays that must not
+/// grow when the system's clock is set back.
+#[derive(Debug)]
+pub struct SteadyClock {
+    clock: Clock,
+    last: Timestamp,
+    read_at: Instant,
+}
+
+impl SteadyClock {
+    /// A clock that starts at the present moment of `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            last: clock.now(),
+            read_at: monotonic(),
+            clock,
+        }
+    }
+
+    /// The present moment: what `clock` says, or, where that is earlier, the last answer plus the
+    /// time that has passed since. A clock that is moved by hand does not pass time by itself.
+    pub fn now(&mut self) -> Timestamp {
+        let read_at = monotonic();
+        let passed = match self.clock.by_hand {
+            Some(_) => Duration::ZERO,
+            None => read_at.saturating_duration_since(self.read_at),
+        };
+        self.last = self.clock.now().max(self.last.after(passed));
+        // Less than a millisecond is not lost: it is counted from the same reading next time.
+        if passed >= Duration::from_millis(1) {
+            self.read_at = read_at;
+        }
+        self.last
+    }
+}
+
 /// A reading of the monotonic clock, for deadlines and time-outs.
 #[expect(
     clippy::disallowed_methods,
@@ -173,6 +209,16 @@ mod tests {
             Timestamp::from_millis(u64::MAX).after(year).as_millis(),
             LAST_MILLISECOND
         );
+    }
+
+    #[test]
+    fn a_steady_clock_does_not_step_back() {
+        let clock = Clock::by_hand(Timestamp::from_millis(1_000));
+        let mut steady = SteadyClock::new(clock.clone());
+        clock.set(Timestamp::from_millis(10));
+        assert_eq!(steady.now().as_millis(), 1_000);
+        clock.set(Timestamp::from_millis(2_000));
+        assert_eq!(steady.now().as_millis(), 2_000);
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl IdSource {
         }
     }
 
+    /// The id that was given out last.
+    pub fn last(&self) -> Id {
+        Id::from_number(self.last)
+    }
+
     /// The next id, for something created `now`.
     pub fn next(&mut self, now: Timestamp) -> Id {
         let start = u128::from(now.as_millis()) * PER_MILLISECOND

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod clock;
 pub mod drain;
 pub mod id;
+pub mod queue;
 pub mod roster;
 pub mod secret;
 pub mod store;

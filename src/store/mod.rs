@@ -130,18 +130,20 @@ impl Store {
         Batch::new(self)
     }
 
-    /// The highest id that was ever given out, deleted ones included.
-    pub fn highest_id(&self) -> Result<Id, Error> {
-        let snapshot = self.db.snapshot();
-        let newest = match snapshot.last_key_value(&self.tasks) {
-            Some(row) => Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST),
-            None => Id::FIRST,
-        };
-        let deleted = snapshot.get(&self.meta, keys::DELETED_ID)?;
-        let deleted = deleted
+    /// The highest id that a task has.
+    pub fn newest_id(&self) -> Result<Id, Error> {
+        match self.db.snapshot().last_key_value(&self.tasks) {
+            Some(row) => Ok(Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST)),
+            None => Ok(Id::FIRST),
+        }
+    }
+
+    /// The highest id of a task that was deleted.
+    pub fn deleted_id(&self) -> Result<Id, Error> {
+        let found = self.meta.get(keys::DELETED_ID)?;
+        Ok(found
             .and_then(|bytes| Id::from_bytes(&bytes))
-            .unwrap_or(Id::FIRST);
-        Ok(newest.max(deleted))
+            .unwrap_or(Id::FIRST))
     }
 
     /// Free bytes on the disk of the data directory, for a user without special rights.

@@ -5,10 +5,11 @@ use std::collections::BinaryHeap;
 use fjall::Readable;
 
 use super::keys::{self, Shelf, Text};
-use super::record::{self, KeyRecord, LaneNumber, TaskRecord};
+use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store};
 use crate::id::Id;
 use crate::task::{State, TaskId};
+use crate::worker::WorkerName;
 
 /// Rows of one moment. It holds back the clean-up of older rows, so it is dropped soon.
 pub struct Snapshot {
@@ -78,6 +79,19 @@ impl Snapshot {
         found
             .map(|bytes| record::decode(&bytes, "the row of an idempotency key"))
             .transpose()
+    }
+
+    /// The name of the worker that has this number.
+    pub fn lane_worker(&self, number: LaneNumber) -> Result<Option<WorkerName>, Error> {
+        let place = || format!("the row of worker number {number}");
+        let found = self
+            .rows
+            .get(self.store.space(Space::Meta), keys::lane(number))?;
+        let Some(bytes) = found else { return Ok(None) };
+        let lane: LaneRecord = record::decode(&bytes, &place())?;
+        let name = lane.worker.parse();
+        name.map(Some)
+            .map_err(|_| Error::damaged(place(), "it holds no worker's name"))
     }
 
     /// Workers registered over the API: name and JSON.

@@ -1,0 +1,340 @@
+//! Attempts: who gets the next task, and what becomes of it.
+
+use std::sync::Arc;
+
+use super::claim::{Cancellation, Granted};
+use super::command::{Answer, Attempt, Outcome, PutBack, RetryPolicy};
+use super::core::{BROKEN_OFF_MAX, Core, is_due};
+use super::lane::{Lane, READY_MAX, Running};
+use super::{Error, backoff};
+use crate::clock::Timestamp;
+use crate::store::keys::Text;
+use crate::store::record::{LaneNumber, Phase, TaskRecord};
+use crate::store::{self, Batch};
+use crate::task::TaskId;
+
+/// Bytes of an error that are kept.
+const ERROR_BYTES_MAX: usize = 16 << 10;
+
+impl Core {
+    pub(super) fn meet_demand(
+        &mut self,
+        number: LaneNumber,
+        now_ms: u64,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), store::Error> {
+        let Some(lane) = self.lanes.get_mut(&number) else {
+            return Ok(());
+        };
+        let Some(demand) = lane.demand else {
+            return Ok(());
+        };
+        let mut granted = Vec::new();
+        while (granted.len() as u64) < u64::from(demand.count) {
+            let Some(lane) = self.lanes.get_mut(&number) else {
+                return Ok(());
+            };
+            let Some((id, record, is_fresh)) = lane.next_task(now_ms, batch)? else {
+                lane.is_stirred = false;
+                break;
+            };
+            granted.extend(self.start_attempt(id, &record, is_fresh, batch));
+        }
+        if granted.is_empty() {
+            return Ok(());
+        }
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.demand = None;
+        }
+        self.effects.grants.push((demand.ticket, granted));
+        Ok(())
+    }
+
+    fn start_attempt(
+        &mut self,
+        id: TaskId,
+        old: &TaskRecord,
+        is_fresh: bool,
+        batch: &mut Batch<'_>,
+    ) -> Option<Granted> {
+        let mut new = old.clone();
+        if old.phase == Phase::Running {
+            new.broken_off = new.broken_off.saturating_add(1);
+            if new.broken_off >= BROKEN_OFF_MAX {
+                self.end_broken_off(id, old, new, batch);
+                return None;
+            }
+        }
+        let run = self.store.run();
+        let last = if old.run == run {
+            old.attempts
+        } else {
+            old.attempts.max(old.numbered)
+        };
+        new.attempts = last.saturating_add(1);
+        new.numbered = new.numbered.max(new.attempts);
+        new.run = run;
+        new.phase = Phase::Running;
+        new.dispatched_ms = Some(self.wall().as_millis());
+        batch.put_task(id, Some(old), &new);
+        let cancellation = Arc::new(Cancellation::default());
+        let lane = self.lanes.get_mut(&new.lane)?;
+        lane.running.insert(
+            id,
+            Running {
+                number: new.attempts,
+                is_fresh,
+                cancellation: Arc::clone(&cancellation),
+            },
+        );
+        lane.is_changed = true;
+        self.effects.running.push((id, true));
+        Some(Granted {
+            attempt: Attempt {
+                task: id,
+                number: new.attempts,
+            },
+            bytes: new
+                .prompt_bytes
+                .saturating_add(new.context_bytes.unwrap_or(0)),
+            cancellation,
+        })
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        attempt: Attempt,
+        result: &str,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let (old, _) = match self.stop_attempt(attempt, batch)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut new = old.clone();
+        new.broken_off = 0;
+        new.result_bytes = Some(result.len() as u64);
+        batch.put_text(attempt.task, Text::Result, result);
+        if new.error_bytes.take().is_some() {
+            batch.remove_text(attempt.task, Text::Error);
+        }
+        self.end(attempt.task, &old, new, Phase::Completed, batch);
+        Ok(Ok(Outcome::Done))
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        attempt: Attempt,
+        error: &str,
+        policy: Option<RetryPolicy>,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let (old, _) = match self.stop_attempt(attempt, batch)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut new = old.clone();
+        new.broken_off = 0;
+        new.failures = new.failures.saturating_add(1);
+        put_error(attempt.task, &mut new, error, batch);
+        match policy {
+            Some(policy) if new.failures < policy.max_attempts => {
+                let pause = backoff::pause(policy, new.failures, self.random.f64());
+                let due_ms = self.steady.now().after(pause).as_millis();
+                new.phase = Phase::Waiting;
+                new.due_ms = Some(due_ms);
+                batch.put_task(attempt.task, Some(&old), &new);
+                if let Some(lane) = self.lanes.get_mut(&new.lane) {
+                    lane.is_due_at(due_ms);
+                    lane.is_changed = true;
+                }
+            }
+            _ => self.end(attempt.task, &old, new, Phase::Failed, batch),
+        }
+        Ok(Ok(Outcome::Done))
+    }
+
+    pub(super) fn put_back(
+        &mut self,
+        attempt: Attempt,
+        how: PutBack,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let (old, was_fresh) = match self.stop_attempt(attempt, batch)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut new = old.clone();
+        new.phase = Phase::Waiting;
+        match how {
+            PutBack::Refused => {
+                new.attempts = new.attempts.saturating_sub(1);
+                if new.attempts == 0 {
+                    new.dispatched_ms = None;
+                }
+            }
+            PutBack::BrokenOff => {
+                new.broken_off = new.broken_off.saturating_add(1);
+                if new.broken_off >= BROKEN_OFF_MAX {
+                    self.end_broken_off(attempt.task, &old, new, batch);
+                    return Ok(Ok(Outcome::Done));
+                }
+            }
+        }
+        batch.put_task(attempt.task, Some(&old), &new);
+        if let Some(lane) = self.lanes.get_mut(&new.lane) {
+            match new.due_ms {
+                Some(due_ms) if !was_fresh => lane.is_due_at(due_ms),
+                _ => lane.is_put_back(attempt.task),
+            }
+            lane.is_changed = true;
+        }
+        Ok(Ok(Outcome::Done))
+    }
+
+    /// Ends a task: its row, its lane's counts, and whoever waits for it.
+    pub(super) fn end(
+        &mut self,
+        id: TaskId,
+        old: &TaskRecord,
+        mut new: TaskRecord,
+        phase: Phase,
+        batch: &mut Batch<'_>,
+    ) {
+        let now: Timestamp = self.wall();
+        new.phase = phase;
+        new.due_ms = None;
+        new.ended_ms = Some(now.as_millis());
+        batch.put_task(id, Some(old), &new);
+        self.sweep_mark_ms = self.sweep_mark_ms.min(now.as_millis());
+        let sweep_ms = now.after(self.settings.retention).as_millis();
+        self.next_sweep_ms = Some(self.next_sweep_ms.map_or(sweep_ms, |at| at.min(sweep_ms)));
+        if let Some(lane) = self.lanes.get_mut(&new.lane) {
+            lane.waiting = lane.waiting.saturating_sub(1);
+            match phase {
+                Phase::Completed => lane.completed = lane.completed.saturating_add(1),
+                _ => lane.failed = lane.failed.saturating_add(1),
+            }
+            lane.is_changed = true;
+        }
+        self.effects.ended.push(id);
+    }
+
+    fn end_broken_off(
+        &mut self,
+        id: TaskId,
+        old: &TaskRecord,
+        mut new: TaskRecord,
+        batch: &mut Batch<'_>,
+    ) {
+        let error = format!(
+            "{BROKEN_OFF_MAX} attempts in a row were broken off because the server stopped or crashed"
+        );
+        put_error(id, &mut new, &error, batch);
+        self.end(id, old, new, Phase::Failed, batch);
+    }
+
+    /// Takes an attempt off the running ones. The record is returned with whether it was the
+    /// first attempt.
+    fn stop_attempt(
+        &mut self,
+        attempt: Attempt,
+        batch: &Batch<'_>,
+    ) -> Result<Result<(TaskRecord, bool), Error>, store::Error> {
+        let id = attempt.task;
+        let Some(record) = batch.task(id)? else {
+            return Ok(Err(Error::UnknownTask(id)));
+        };
+        let lane = self.lanes.get_mut(&record.lane);
+        let is_running = |lane: &&mut Lane| {
+            lane.running
+                .get(&id)
+                .is_some_and(|running| running.number == attempt.number)
+        };
+        let Some(lane) = lane.filter(is_running) else {
+            let state = record.state(self.store.run());
+            return Ok(Err(Error::AlreadyEnded { task: id, state }));
+        };
+        let running = lane.running.remove(&id);
+        lane.is_changed = true;
+        self.effects.running.push((id, false));
+        Ok(Ok((
+            record,
+            running.is_some_and(|running| running.is_fresh),
+        )))
+    }
+}
+
+impl Lane {
+    /// The task whose turn it is: one whose time has come, else the oldest. With it goes whether
+    /// it waits for its first attempt.
+    fn next_task(
+        &mut self,
+        now_ms: u64,
+        batch: &Batch<'_>,
+    ) -> Result<Option<(TaskId, TaskRecord, bool)>, store::Error> {
+        if let Some((id, record)) = self.next_due(now_ms, batch)? {
+            return Ok(Some((id, record, false)));
+        }
+        while let Some(id) = self.next_fresh(batch)? {
+            let claimable = batch.task(id)?.filter(|record| {
+                !record.is_ended() && record.due_ms.is_none() && !self.running.contains_key(&id)
+            });
+            if let Some(record) = claimable {
+                return Ok(Some((id, record, true)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_due(
+        &mut self,
+        now_ms: u64,
+        batch: &Batch<'_>,
+    ) -> Result<Option<(TaskId, TaskRecord)>, store::Error> {
+        self.next_due_ms = None;
+        if self.due_mark_ms == u64::MAX {
+            return Ok(None);
+        }
+        let found = batch.due(self.number, self.due_mark_ms, self.running.len() + 1)?;
+        self.due_mark_ms = found.first().map_or(u64::MAX, |(due_ms, _)| *due_ms);
+        for (due_ms, id) in found {
+            if self.running.contains_key(&id) {
+                continue;
+            }
+            if !is_due(due_ms, now_ms) {
+                self.next_due_ms = Some(due_ms);
+                return Ok(None);
+            }
+            return Ok(batch.task(id)?.map(|record| (id, record)));
+        }
+        Ok(None)
+    }
+
+    fn next_fresh(&mut self, batch: &Batch<'_>) -> Result<Option<TaskId>, store::Error> {
+        if let Some(id) = self.put_back.pop_first() {
+            return Ok(Some(id));
+        }
+        if self.ready.is_empty() && self.may_have_more {
+            self.ready
+                .extend(batch.waiting(self.number, self.cursor, READY_MAX)?);
+            match self.ready.back() {
+                Some(last) => self.cursor = last.0.next(),
+                None => self.may_have_more = false,
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+/// Writes why a task or its last attempt failed, cut to a bounded length.
+pub(super) fn put_error(id: TaskId, record: &mut TaskRecord, error: &str, batch: &mut Batch<'_>) {
+    let whole = |end: &usize| error.is_char_boundary(*end);
+    let kept = (0..=error.len().min(ERROR_BYTES_MAX))
+        .rev()
+        .find(whole)
+        .unwrap_or(0);
+    let error = error.get(..kept).unwrap_or_default();
+    record.error_bytes = Some(error.len() as u64);
+    batch.put_text(id, Text::Error, error);
+}

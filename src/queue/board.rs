@@ -1,0 +1,140 @@
+//! What everybody may look at without asking the writer: counts, running tasks, and who waits
+//! for a task's end. The writer brings it up to date after each commit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event_listener::Event;
+
+use super::core::{Core, Effects};
+use crate::store::record::LaneNumber;
+use crate::task::TaskId;
+use crate::worker::WorkerName;
+
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: HashMap<WorkerName, (LaneNumber, u64)>,
+    running: BTreeSet<TaskId>,
+    /// BOUND: each entry has a request that waits.
+    waiters: HashMap<TaskId, Arc<Event>>,
+}
+
+impl Board {
+    pub(super) fn open(core: &Core) -> Self {
+        let pending = core
+            .lanes()
+            .map(|(worker, number, pending)| (worker.clone(), (number, pending)));
+        let state = State {
+            pending: pending.collect(),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(super) fn update(&self, effects: &Effects) {
+        let mut state = self.lock();
+        for (worker, shown) in &effects.lanes {
+            match (shown, state.pending.get_mut(worker)) {
+                (Some(shown), Some(known)) => *known = *shown,
+                (Some(shown), None) => {
+                    state.pending.insert(worker.clone(), *shown);
+                }
+                (None, _) => {
+                    state.pending.remove(worker);
+                }
+            }
+        }
+        for (id, has_begun) in &effects.running {
+            if *has_begun {
+                state.running.insert(*id);
+            } else {
+                state.running.remove(id);
+            }
+        }
+        if !state.waiters.is_empty() {
+            for id in &effects.ended {
+                if let Some(event) = state.waiters.get(id) {
+                    event.notify(usize::MAX);
+                }
+            }
+        }
+    }
+
+    /// Wakes everybody: nothing will end any more.
+    pub(super) fn fail(&self) {
+        for event in self.lock().waiters.values() {
+            event.notify(usize::MAX);
+        }
+    }
+
+    pub(super) fn pending(&self, worker: &WorkerName) -> u64 {
+        self.lock()
+            .pending
+            .get(worker)
+            .map_or(0, |(_, pending)| *pending)
+    }
+
+    pub(super) fn all_pending(&self) -> Vec<(WorkerName, u64)> {
+        let state = self.lock();
+        state
+            .pending
+            .iter()
+            .map(|(worker, (_, pending))| (worker.clone(), *pending))
+            .collect()
+    }
+
+    pub(super) fn lane(&self, worker: &WorkerName) -> Option<LaneNumber> {
+        self.lock().pending.get(worker).map(|(number, _)| *number)
+    }
+
+    pub(super) fn lanes(&self) -> Vec<LaneNumber> {
+        self.lock()
+            .pending
+            .values()
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Tasks that are dispatched now, lowest id first.
+    pub(super) fn running(&self) -> Vec<TaskId> {
+        self.lock().running.iter().copied().collect()
+    }
+
+    /// Takes part in waiting for a task's end.
+    pub(super) fn wait_for(self: &Arc<Self>, task: TaskId) -> Waiter {
+        let event = Arc::clone(self.lock().waiters.entry(task).or_default());
+        Waiter {
+            board: Arc::clone(self),
+            task,
+            event,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among those who wait for a task's end, given up on drop.
+pub(super) struct Waiter {
+    board: Arc<Board>,
+    task: TaskId,
+    pub(super) event: Arc<Event>,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut state = self.board.lock();
+        // One count is the map's and one is this waiter's own.
+        if Arc::strong_count(&self.event) <= 2 {
+            state.waiters.remove(&self.task);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the writer is asked to do, and what it says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use crate::clock::Timestamp;
+use crate::task::{NewTask, TaskId};
+use crate::worker::WorkerName;
+
+/// One step of a task or a worker. Check and change are one step: nothing comes in between.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Store a new task.
+    Submit(Arc<NewTask>),
+    /// Give up to `count` tasks of a worker as soon as there are any. A worker has one demand at
+    /// a time: a new one replaces the last.
+    Demand {
+        /// The worker.
+        worker: WorkerName,
+        /// Tells this demand from others.
+        ticket: u64,
+        /// Tasks at most, at least 1.
+        count: u32,
+    },
+    /// Take back a demand.
+    Withdraw {
+        /// The worker.
+        worker: WorkerName,
+        /// The demand's ticket.
+        ticket: u64,
+    },
+    /// An attempt gave a result.
+    Complete {
+        /// Which attempt.
+        attempt: Attempt,
+        /// JSON object as text.
+        result: String,
+    },
+    /// An attempt failed.
+    Fail {
+        /// Which attempt.
+        attempt: Attempt,
+        /// Why.
+        error: String,
+        /// Whether and when another may follow.
+        policy: Option<RetryPolicy>,
+    },
+    /// An attempt did not run to its end through no fault of the task.
+    PutBack {
+        /// Which attempt.
+        attempt: Attempt,
+        /// Whose doing it was.
+        how: PutBack,
+    },
+    /// Fail a task that has not ended.
+    Cancel(TaskId),
+    /// Put a failed task back.
+    Retry(TaskId),
+    /// Store a worker registered over the API.
+    SaveWorker {
+        /// Its name.
+        worker: WorkerName,
+        /// Its fields, as they came.
+        json: String,
+    },
+    /// Forget a registered worker that has no tasks.
+    ForgetWorker(WorkerName),
+    /// Use other limits from now on.
+    Configure(Settings),
+}
+
+/// A task and the number of its attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The task.
+    pub task: TaskId,
+    /// 1 for the first.
+    pub number: u32,
+}
+
+/// What a command did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The task is stored.
+    Stored {
+        /// Its id.
+        task: TaskId,
+        /// When it was created.
+        created_at: Timestamp,
+    },
+    /// The request is a repetition of the one that made this task.
+    Replayed(TaskId),
+    /// It is done.
+    Done,
+}
+
+/// What a command's sender is told.
+pub type Answer = Result<Outcome, Error>;
+
+/// How an attempt that failed goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Failed attempts that fail the task.
+    pub max_attempts: u32,
+    /// Pause after the first failed attempt; doubled for each further one, with jitter.
+    pub backoff: Duration,
+}
+
+/// Why an attempt is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutBack {
+    /// The worker did not take it (429, 503), or it never started: the attempt does not count.
+    Refused,
+    /// The server broke it off (drain): it counts as started, not as failed.
+    BrokenOff,
+}
+
+/// The queue's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Pending tasks; over it new ones are refused.
+    pub queue: u64,
+    /// Ended tasks are deleted after it.
+    pub retention: Duration,
+    /// Free bytes of disk below which new tasks are refused.
+    pub disk_reserve: u64,
+}

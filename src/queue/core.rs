@@ -1,0 +1,324 @@
+//! The rules: what each command does to the rows, and who gets the next task.
+//!
+//! A core is driven in groups: [`Core::apply`] for each command, then [`Core::settle`], then the
+//! batch is committed. Nobody is told anything before that. When a commit fails the core is not
+//! used again, so nothing in memory has to be undone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::claim::{Cancellation, Granted};
+use super::command::{Answer, Command, Outcome, Settings};
+use super::lane::{Demand, Lane};
+use super::{Error, backoff};
+use crate::clock::{Clock, SteadyClock, Timestamp, duration_millis, monotonic};
+use crate::id::{Id, IdSource};
+use crate::store::record::LaneNumber;
+use crate::store::{self, Batch, Store};
+use crate::task::TaskId;
+use crate::worker::WorkerName;
+
+/// Attempts in a row that may be broken off before the task fails: a task that takes the server
+/// down with it must not do so for ever.
+pub(super) const BROKEN_OFF_MAX: u32 = 10;
+
+/// A time to wait for that is further away comes from a clock that was wrong: the longest pause
+/// with its jitter is shorter.
+const PLAUSIBLE_WAIT: Duration = backoff::PAUSE_MAX.saturating_mul(2);
+
+/// The free space of the disk is looked at no more often.
+const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Everything that the writer knows.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) steady: SteadyClock,
+    pub(super) ids: IdSource,
+    pub(super) random: fastrand::Rng,
+    pub(super) settings: Settings,
+    pub(super) lanes: BTreeMap<LaneNumber, Lane>,
+    pub(super) numbers: HashMap<WorkerName, LaneNumber>,
+    /// No ended task that is still stored ended earlier.
+    pub(super) sweep_mark_ms: u64,
+    /// The highest id whose row was deleted.
+    pub(super) highest_deleted: Id,
+    /// When the task that ended first is to be deleted, as far as the last sweep saw.
+    pub(super) next_sweep_ms: Option<u64>,
+    pub(super) effects: Effects,
+    disk_checked: Option<(Instant, u64)>,
+}
+
+/// What the world is told once the group is durable.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Tasks for the demands that were met, by ticket.
+    pub grants: Vec<(u64, Vec<Granted>)>,
+    /// Tasks that ended.
+    pub ended: Vec<TaskId>,
+    /// Attempts that nobody waits for any more.
+    pub cancelled: Vec<Arc<Cancellation>>,
+    /// Tasks whose attempts began (`true`) or are over (`false`), in order.
+    pub running: Vec<(TaskId, bool)>,
+    /// Demands that were replaced or withdrawn.
+    pub dropped_tickets: Vec<u64>,
+    /// Number and pending tasks of each worker whose tasks changed; `None` where none are left
+    /// and nobody asks for any.
+    pub lanes: Vec<(WorkerName, Option<(LaneNumber, u64)>)>,
+}
+
+impl Core {
+    /// A core over the rows of `store`.
+    pub fn open(
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        mut random: fastrand::Rng,
+    ) -> Result<Self, store::Error> {
+        let highest_deleted = store.deleted_id()?;
+        let ids = IdSource::above(store.newest_id()?.max(highest_deleted), random.fork());
+        let mut lanes = BTreeMap::new();
+        let mut numbers = HashMap::new();
+        for (number, row) in store.batch().lanes()? {
+            let worker: WorkerName = row.worker.parse().map_err(|_| store::Error::Damaged {
+                place: format!("the row of worker number {number}"),
+                detail: format!("{:?} is no worker's name", row.worker),
+            })?;
+            numbers.insert(worker.clone(), number);
+            lanes.insert(number, Lane::from_record(number, worker, &row));
+        }
+        Ok(Self {
+            steady: SteadyClock::new(clock.clone()),
+            store,
+            clock,
+            ids,
+            random,
+            settings,
+            lanes,
+            numbers,
+            sweep_mark_ms: 0,
+            highest_deleted,
+            next_sweep_ms: Some(0),
+            effects: Effects::default(),
+            disk_checked: None,
+        })
+    }
+
+    /// Carries out one command. `Err` of the outer result means that the store failed.
+    pub fn apply(
+        &mut self,
+        command: Command,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        match command {
+            Command::Submit(task) => self.submit(&task, batch),
+            Command::Demand {
+                worker,
+                ticket,
+                count,
+            } => {
+                self.demand(&worker, Demand { ticket, count });
+                Ok(Ok(Outcome::Done))
+            }
+            Command::Withdraw { worker, ticket } => {
+                self.withdraw(&worker, ticket);
+                Ok(Ok(Outcome::Done))
+            }
+            Command::Complete { attempt, result } => self.complete(attempt, &result, batch),
+            Command::Fail {
+                attempt,
+                error,
+                policy,
+            } => self.fail(attempt, &error, policy, batch),
+            Command::PutBack { attempt, how } => self.put_back(attempt, how, batch),
+            Command::Cancel(id) => self.cancel(id, batch),
+            Command::Retry(id) => self.retry(id, batch),
+            Command::SaveWorker { worker, json } => {
+                batch.put_worker(worker.as_str(), &json);
+                Ok(Ok(Outcome::Done))
+            }
+            Command::ForgetWorker(worker) => Ok(self.forget_worker(&worker, batch)),
+            Command::Configure(settings) => {
+                self.settings = settings;
+                self.next_sweep_ms = Some(0);
+                self.disk_checked = None;
+                Ok(Ok(Outcome::Done))
+            }
+        }
+    }
+
+    /// Meets demands, deletes what is too old, and writes the rows of changed lanes. Called once
+    /// at the end of a group.
+    pub fn settle(&mut self, batch: &mut Batch<'_>) -> Result<(), store::Error> {
+        let now = self.steady.now();
+        self.meet_demands(now, batch)?;
+        self.sweep(batch)?;
+        self.write_lanes(batch);
+        Ok(())
+    }
+
+    /// What is to be told now that the group is durable.
+    pub fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// How long nothing is to be done, if no command comes; `None` for ever.
+    pub fn idle_for(&mut self) -> Option<Duration> {
+        let now = self.steady.now().as_millis();
+        let wall = self.clock.now().as_millis();
+        let due = self
+            .lanes
+            .values()
+            .filter(|lane| lane.demand.is_some())
+            .filter_map(|lane| {
+                if lane.is_stirred {
+                    Some(0)
+                } else {
+                    lane.next_due_ms
+                }
+            })
+            .min()
+            .map(|at| at.saturating_sub(now));
+        let sweep = self.next_sweep_ms.map(|at| at.saturating_sub(wall));
+        due.into_iter()
+            .chain(sweep)
+            .min()
+            .map(Duration::from_millis)
+    }
+
+    /// Each worker that has tasks, with its lane's number and its pending tasks.
+    pub fn lanes(&self) -> impl Iterator<Item = (&WorkerName, LaneNumber, u64)> {
+        self.lanes
+            .values()
+            .map(|lane| (&lane.worker, lane.number, lane.pending()))
+    }
+
+    /// Tasks that an earlier run left dispatched: their attempts were broken off.
+    pub fn left_dispatched(&self) -> Result<u64, store::Error> {
+        let batch = self.store.batch();
+        let mut count = 0;
+        for lane in self.lanes.values() {
+            // A lane's row is written with every claim, so running tasks are among the first
+            // from its mark on, or among those that wait for a time.
+            let fresh = batch.waiting(lane.number, lane.cursor, LEFT_DISPATCHED_SEEN_MAX)?;
+            let due = batch.due(lane.number, 0, LEFT_DISPATCHED_SEEN_MAX)?;
+            for id in fresh.into_iter().chain(due.into_iter().map(|(_, id)| id)) {
+                if let Some(record) = batch.task(id)? {
+                    count += u64::from(record.phase == store::record::Phase::Running);
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    pub(super) fn lane_for(&mut self, worker: &WorkerName) -> &mut Lane {
+        let unused = self
+            .lanes
+            .last_key_value()
+            .map_or(0, |(last, _)| last.saturating_add(1));
+        let number = match self.numbers.get(worker) {
+            Some(known) => *known,
+            None => *self.numbers.entry(worker.clone()).or_insert(unused),
+        };
+        // A lane that is not in memory has no tasks yet, and all that will come have higher ids.
+        let cursor = self.ids.last();
+        self.lanes
+            .entry(number)
+            .or_insert_with(|| Lane::new(number, worker.clone(), cursor))
+    }
+
+    pub(super) fn wall(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Refuses when the disk is nearly full.
+    pub(super) fn check_disk(&mut self) -> Result<Result<(), Error>, store::Error> {
+        let now = monotonic();
+        let free = match self.disk_checked {
+            Some((at, free)) if now.duration_since(at) < DISK_CHECK_INTERVAL => free,
+            _ => {
+                let free = self.store.free_bytes()?;
+                self.disk_checked = Some((now, free));
+                free
+            }
+        };
+        let reserve = self.settings.disk_reserve;
+        Ok(if free < reserve {
+            Err(Error::DiskReserve { free, reserve })
+        } else {
+            Ok(())
+        })
+    }
+
+    fn demand(&mut self, worker: &WorkerName, demand: Demand) {
+        let lane = self.lane_for(worker);
+        lane.is_stirred = true;
+        if let Some(replaced) = lane.demand.replace(demand) {
+            self.effects.dropped_tickets.push(replaced.ticket);
+        }
+    }
+
+    fn withdraw(&mut self, worker: &WorkerName, ticket: u64) {
+        let Some(lane) = self
+            .numbers
+            .get(worker)
+            .and_then(|number| self.lanes.get_mut(number))
+        else {
+            return;
+        };
+        if lane.demand.is_some_and(|demand| demand.ticket == ticket) {
+            lane.demand = None;
+            lane.is_changed = true;
+            self.effects.dropped_tickets.push(ticket);
+        }
+    }
+
+    fn write_lanes(&mut self, batch: &mut Batch<'_>) {
+        let mut unused = Vec::new();
+        for lane in self.lanes.values_mut().filter(|lane| lane.is_changed) {
+            lane.is_changed = false;
+            let is_unused = lane.has_no_tasks() && lane.demand.is_none();
+            if lane.has_no_tasks() {
+                batch.delete_lane(lane.number);
+            } else {
+                batch.put_lane(lane.number, &lane.record());
+            }
+            let shown = (!is_unused).then(|| (lane.number, lane.pending()));
+            self.effects.lanes.push((lane.worker.clone(), shown));
+            if is_unused {
+                unused.push(lane.number);
+            }
+        }
+        for number in unused {
+            if let Some(lane) = self.lanes.remove(&number) {
+                self.numbers.remove(&lane.worker);
+            }
+        }
+    }
+
+    fn meet_demands(&mut self, now: Timestamp, batch: &mut Batch<'_>) -> Result<(), store::Error> {
+        let now_ms = now.as_millis();
+        let wanting: Vec<LaneNumber> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.demand.is_some())
+            .filter(|lane| lane.is_stirred || lane.next_due_ms.is_some_and(|due| due <= now_ms))
+            .map(|lane| lane.number)
+            .collect();
+        for number in wanting {
+            self.meet_demand(number, now_ms, batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a lane that are looked at for tasks that a crash left dispatched; a worker runs 1,000
+/// attempts at most.
+const LEFT_DISPATCHED_SEEN_MAX: usize = 1_024;
+
+/// Whether a task that waits until `due_ms` may be claimed.
+pub(super) fn is_due(due_ms: u64, now_ms: u64) -> bool {
+    due_ms <= now_ms || due_ms > now_ms.saturating_add(duration_millis(PLAUSIBLE_WAIT))
+}

@@ -1,0 +1,475 @@
+//! What may happen to tasks: submit, claim, complete, fail, put back, cancel, retry.
+//!
+//! [`Queue`] is the handle that everybody else holds. It sends [`command::Command`]s to the
+//! writer, one thread that carries out many of them in one commit, by the rules in [`core`].
+//! Reading goes to a few threads of its own and never waits for the writer.
+//!
+//! DURABILITY: when a method that changes something returns `Ok`, the change survives `kill -9`
+//! and power loss.
+
+mod attempts;
+mod backoff;
+mod board;
+mod claim;
+pub mod command;
+pub mod core;
+mod error;
+mod lane;
+mod readers;
+mod retention;
+mod tasks;
+mod watchdog;
+mod writer;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_io::Timer;
+use log::{error, info};
+use smol::channel::{Receiver, bounded};
+use smol::future::FutureExt;
+
+pub use claim::{Cancellation, Claim, Granted, Work};
+pub use command::{PutBack, RetryPolicy, Settings};
+pub use error::Error;
+
+use self::board::Board;
+use self::command::{Command, Outcome};
+use self::core::Core;
+use self::readers::Readers;
+use self::writer::{Inbox, Reply, Request};
+use crate::clock::Clock;
+use crate::drain::Drain;
+use crate::id::Id;
+use crate::store::keys::Text;
+use crate::store::record::{TaskRecord, time};
+use crate::store::{self, Listing, Snapshot, Store};
+use crate::task::{Idempotency, NewTask, State, Task, TaskId};
+use crate::worker::WorkerName;
+
+/// What [`Queue::submit`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// The task is stored.
+    Stored(Task),
+    /// The request is a repetition: its task as it is now.
+    Replayed(Task),
+}
+
+/// Which tasks a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only tasks in this state.
+    pub state: Option<State>,
+    /// Only this worker's.
+    pub worker: Option<WorkerName>,
+    /// Only tasks with a lower id.
+    pub before: Option<TaskId>,
+    /// Tasks at most; 1 to 1000.
+    pub limit: usize,
+}
+
+/// A page of a list, newest first. Only sizes are known yet; [`Queue::load`] reads the texts.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The page's tasks with the bytes of each one's texts.
+    pub tasks: Vec<(TaskId, u64)>,
+    /// Whether tasks follow behind the page.
+    pub more: bool,
+}
+
+/// The queue's handle; clones share it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    inbox: Arc<Inbox>,
+    board: Arc<Board>,
+    readers: Readers,
+    drain: Drain,
+    run: u64,
+    last_ticket: AtomicU64,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queue {
+    /// Opens the queue over `store` and starts its threads. When the store fails later, `drain`
+    /// is told.
+    pub fn open(
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        drain: Drain,
+    ) -> Result<Self, store::Error> {
+        let run = store.run();
+        let core = Core::open(store.clone(), clock, settings, fastrand::Rng::new())?;
+        let pending = core
+            .lanes()
+            .fold(0_u64, |sum, (_, _, pending)| sum.saturating_add(pending));
+        info!(
+            "{pending} tasks are pending, {} of them were broken off",
+            core.left_dispatched()?
+        );
+        let inbox = Arc::new(Inbox::default());
+        let board = Arc::new(Board::open(&core));
+        let threads = |source| store::Error::Io {
+            action: "start a thread".to_owned(),
+            source,
+        };
+        let readers = Readers::start(&store).map_err(threads)?;
+        let (for_writer, shown) = (Arc::clone(&inbox), Arc::clone(&board));
+        let writer =
+            writer::start(core, store, for_writer, shown, drain.clone()).map_err(threads)?;
+        let inner = Inner {
+            inbox,
+            board,
+            readers,
+            drain,
+            run,
+            last_ticket: AtomicU64::new(0),
+            writer: Mutex::new(Some(writer)),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Takes no more commands and returns when those that are in are durable. It blocks.
+    pub fn close(&self) {
+        self.inner.inbox.close();
+        let writer = self
+            .inner
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            // A writer that panicked has said so and stopped the server.
+            let _ = writer.join();
+        }
+    }
+
+    /// Uses other limits from now on.
+    pub async fn configure(&self, settings: Settings) -> Result<(), Error> {
+        self.ask(Command::Configure(settings)).await.map(drop)
+    }
+
+    /// Stores a new task.
+    pub async fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
+        let shared = Arc::new(task);
+        match self.ask(Command::Submit(Arc::clone(&shared))).await? {
+            Outcome::Stored {
+                task: id,
+                created_at,
+            } => {
+                let new = Arc::unwrap_or_clone(shared);
+                Ok(Submitted::Stored(Task {
+                    id,
+                    worker: new.worker,
+                    prompt: new.prompt,
+                    context: new.context,
+                    state: State::Pending,
+                    attempts: 0,
+                    created_at,
+                    dispatched_at: None,
+                    completed_at: None,
+                    result: None,
+                    error: None,
+                }))
+            }
+            Outcome::Replayed(id) => self
+                .find(id)
+                .await?
+                .map(Submitted::Replayed)
+                .ok_or(Error::UnknownTask(id)),
+            Outcome::Done => Err(Error::StoreFailed),
+        }
+    }
+
+    /// The task that an earlier request with the same key and body made.
+    pub async fn replay(&self, idempotency: &Idempotency) -> Result<Option<Task>, Error> {
+        let hash = tasks::key_hash(&idempotency.key);
+        let known = self.read(move |snapshot| snapshot.key(&hash)).await?;
+        match known {
+            Some(known) => {
+                self.find(tasks::replay(&known, &idempotency.body_hash)?)
+                    .await
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of a task's prompt, context, result and error, or `None` for an unknown id.
+    pub async fn size(&self, id: TaskId) -> Result<Option<u64>, Error> {
+        let record = self.read(move |snapshot| snapshot.task(id)).await?;
+        Ok(record.map(|record| record.text_bytes()))
+    }
+
+    /// The task as it is now.
+    pub async fn find(&self, id: TaskId) -> Result<Option<Task>, Error> {
+        Ok(self.load(vec![id]).await?.pop())
+    }
+
+    /// Waits until the task has ended or `patience` is over or the server drains. `false` for an
+    /// unknown id.
+    pub async fn wait(&self, id: TaskId, patience: Duration) -> Result<bool, Error> {
+        let waiter = self.inner.board.wait_for(id);
+        let ended = async {
+            loop {
+                let listener = waiter.event.listen();
+                let Some(record) = self.read(move |snapshot| snapshot.task(id)).await? else {
+                    return Ok(false);
+                };
+                if record.is_ended() || self.inner.inbox.has_failed() {
+                    return Ok(true);
+                }
+                listener.await;
+            }
+        };
+        let given_up = async {
+            Timer::after(patience).await;
+            Ok(true)
+        };
+        let drained = async {
+            self.inner.drain.begun().await;
+            Ok(true)
+        };
+        ended.or(drained).or(given_up).await
+    }
+
+    /// The tasks of a page, without their texts.
+    pub async fn list(&self, filter: Filter) -> Result<Page, Error> {
+        let board = &self.inner.board;
+        let lanes = match &filter.worker {
+            Some(worker) => match board.lane(worker) {
+                Some(lane) => Some(vec![lane]),
+                None => return Ok(Page::default()),
+            },
+            None => None,
+        };
+        let listing = Listing {
+            lanes,
+            state: filter.state,
+            before: filter.before.map_or(Id::LAST, |id| id.0),
+            limit: filter.limit,
+        };
+        let (all, running) = (board.lanes(), board.running());
+        let listed = self
+            .read(move |snapshot| snapshot.list(&listing, &all, &running))
+            .await?;
+        let sizes = listed
+            .tasks
+            .into_iter()
+            .map(|(id, record)| (id, record.text_bytes()));
+        Ok(Page {
+            tasks: sizes.collect(),
+            more: listed.more,
+        })
+    }
+
+    /// The tasks with their texts, in the order of `ids`; those deleted meanwhile are left out.
+    pub async fn load(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, Error> {
+        let run = self.inner.run;
+        self.read(move |snapshot| {
+            let mut tasks = Vec::with_capacity(ids.len());
+            let mut workers = HashMap::new();
+            for id in ids {
+                let Some(record) = snapshot.task(id)? else {
+                    continue;
+                };
+                let worker = match workers.entry(record.lane) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => {
+                        place.insert(snapshot.lane_worker(record.lane)?.ok_or_else(|| {
+                            store::Error::Damaged {
+                                place: format!("the row of worker number {}", record.lane),
+                                detail: format!("it is missing, and task {id} names it"),
+                            }
+                        })?)
+                    }
+                };
+                tasks.push(task(snapshot, run, id, &record, worker.clone())?);
+            }
+            Ok(tasks)
+        })
+        .await
+    }
+
+    /// Fails a task with the error "cancelled"; a running attempt is broken off.
+    pub async fn cancel(&self, id: TaskId) -> Result<Task, Error> {
+        self.ask(Command::Cancel(id)).await?;
+        self.find(id).await?.ok_or(Error::UnknownTask(id))
+    }
+
+    /// Puts a failed task back to pending.
+    pub async fn retry(&self, id: TaskId) -> Result<Task, Error> {
+        self.ask(Command::Retry(id)).await?;
+        self.find(id).await?.ok_or(Error::UnknownTask(id))
+    }
+
+    /// Pending tasks of a worker (those that are dispatched not counted).
+    pub fn pending(&self, worker: &WorkerName) -> u64 {
+        self.inner.board.pending(worker)
+    }
+
+    /// Every worker that has tasks, with the pending ones.
+    pub fn all_pending(&self) -> Vec<(WorkerName, u64)> {
+        self.inner.board.all_pending()
+    }
+
+    /// Workers registered over the API, with their JSON.
+    pub async fn saved_workers(&self) -> Result<Vec<(String, String)>, Error> {
+        self.read(Snapshot::workers).await
+    }
+
+    /// Stores a worker registered over the API: `json` as it came.
+    pub async fn save_worker(&self, name: &WorkerName, json: String) -> Result<(), Error> {
+        self.ask(Command::SaveWorker {
+            worker: name.clone(),
+            json,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Forgets a registered worker, or refuses with `WorkerHasTasks`.
+    pub async fn forget_worker(&self, name: &WorkerName) -> Result<(), Error> {
+        self.ask(Command::ForgetWorker(name.clone()))
+            .await
+            .map(drop)
+    }
+
+    /// Claims tasks of `worker`, one to `count`: due retries first, then the oldest. Waits until
+    /// there is one. Dropping the future withdraws the claim. A worker's later claim replaces an
+    /// earlier one, which then fails.
+    pub async fn claim(&self, worker: &WorkerName, count: u32) -> Result<Vec<Claim>, Error> {
+        let ticket = self
+            .inner
+            .last_ticket
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        let (sender, receiver) = bounded(1);
+        let command = Command::Demand {
+            worker: worker.clone(),
+            ticket,
+            count,
+        };
+        self.inner.inbox.send(Request {
+            command,
+            reply: Reply::Grants(sender),
+        })?;
+        let mut waiting = Unanswered {
+            queue: self,
+            worker,
+            ticket,
+            receiver,
+            is_answered: false,
+        };
+        let granted = waiting
+            .receiver
+            .recv()
+            .await
+            .map_err(|_| Error::StoreFailed)?;
+        waiting.is_answered = true;
+        Ok(granted
+            .into_iter()
+            .map(|granted| Claim::new(self.clone(), granted))
+            .collect())
+    }
+
+    async fn ask(&self, command: Command) -> Result<Outcome, Error> {
+        let (sender, receiver) = bounded(1);
+        self.inner.inbox.send(Request {
+            command,
+            reply: Reply::Answer(sender),
+        })?;
+        receiver.recv().await.unwrap_or(Err(Error::StoreFailed))
+    }
+
+    async fn finish(&self, command: Command) -> Result<(), Error> {
+        self.ask(command).await.map(drop)
+    }
+
+    fn finish_unheard(&self, command: Command) {
+        // A closed inbox puts everything back by itself: the next run claims it again.
+        let _ = self.inner.inbox.send(Request {
+            command,
+            reply: Reply::Nobody,
+        });
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&Snapshot) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        match self.inner.readers.read(reading).await {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(failure)) => {
+                error!("cannot read the store: {failure}");
+                Err(Error::Unreadable)
+            }
+            None => Err(Error::StoreFailed),
+        }
+    }
+}
+
+/// A claim that waits; it is withdrawn when nobody waits for it any more.
+struct Unanswered<'a> {
+    queue: &'a Queue,
+    worker: &'a WorkerName,
+    ticket: u64,
+    receiver: Receiver<Vec<Granted>>,
+    is_answered: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        self.receiver.close();
+        if let Ok(granted) = self.receiver.try_recv() {
+            for granted in granted {
+                drop(Claim::new(self.queue.clone(), granted));
+            }
+        }
+        let command = Command::Withdraw {
+            worker: self.worker.clone(),
+            ticket: self.ticket,
+        };
+        self.queue.finish_unheard(command);
+    }
+}
+
+fn task(
+    snapshot: &Snapshot,
+    run: u64,
+    id: TaskId,
+    record: &TaskRecord,
+    worker: WorkerName,
+) -> Result<Task, store::Error> {
+    let text = |kind, bytes: Option<u64>| match bytes {
+        Some(_) => snapshot.text(id, kind),
+        None => Ok(None),
+    };
+    Ok(Task {
+        id,
+        worker,
+        prompt: text(Text::Prompt, Some(record.prompt_bytes))?.unwrap_or_default(),
+        context: text(Text::Context, record.context_bytes)?,
+        state: record.state(run),
+        attempts: record.attempts,
+        created_at: crate::clock::Timestamp::from_millis(record.created_ms),
+        dispatched_at: time(record.dispatched_ms),
+        completed_at: time(record.ended_ms),
+        result: text(Text::Result, record.result_bytes)?,
+        error: text(Text::Error, record.error_bytes)?,
+    })
+}

@@ -1,0 +1,316 @@
+//! The writer: one thread that carries out all commands, many in one commit.
+//!
+//! It takes every command that waits, applies each, commits once and then answers them all: the
+//! time that one sync takes is the time in which the next group gathers. A failure of the store
+//! latches: every command is answered with it, and the server is told to stop.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use log::error;
+use smol::channel::{Sender, TrySendError};
+
+use super::Error;
+use super::board::Board;
+use super::claim::Granted;
+use super::command::{Answer, Command, PutBack};
+use super::core::{Core, Effects};
+use super::watchdog::{Watch, Watchdog};
+use crate::drain::{Cause, Drain};
+use crate::store::{self, Store};
+
+/// Commands in one commit.
+const GROUP_MAX: usize = 1_024;
+
+/// Bytes of text in one commit, the last command's aside.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// BOUND: commands that wait. A connection has one under way and an attempt one more, so this is
+/// reached only when something is wrong.
+const INBOX_MAX: usize = 128 << 10;
+
+/// A command and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) command: Command,
+    pub(super) reply: Reply,
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// To whoever waits for it.
+    Answer(Sender<Answer>),
+    /// The tasks that meet a demand.
+    Grants(Sender<Vec<Granted>>),
+    /// Nobody waits.
+    Nobody,
+}
+
+/// Commands on their way to the writer.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    state: Mutex<InboxState>,
+    arrived: Condvar,
+    has_failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct InboxState {
+    requests: VecDeque<Request>,
+    is_closed: bool,
+}
+
+impl Inbox {
+    /// Hands a command to the writer.
+    pub(super) fn send(&self, request: Request) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Error::StoreFailed);
+        }
+        if state.requests.len() >= INBOX_MAX {
+            return Err(Error::Overloaded);
+        }
+        state.requests.push_back(request);
+        let is_first = state.requests.len() == 1;
+        drop(state);
+        if is_first {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes no more commands; the writer ends when it has carried out what is there.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Whether the store has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
+    }
+
+    /// The next group, waited for at most `patience`. `None` when there will be none.
+    fn next_group(&self, patience: Option<Duration>) -> Option<Vec<Request>> {
+        let mut state = self.lock();
+        if state.requests.is_empty() && !state.is_closed {
+            state = match patience {
+                Some(patience) => {
+                    self.arrived
+                        .wait_timeout(state, patience)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        if state.requests.is_empty() {
+            return if state.is_closed {
+                None
+            } else {
+                Some(Vec::new())
+            };
+        }
+        let mut bytes = 0;
+        let mut count = 0;
+        for request in state.requests.iter().take(GROUP_MAX) {
+            if bytes > GROUP_BYTES_MAX {
+                break;
+            }
+            bytes += text_bytes(&request.command);
+            count += 1;
+        }
+        Some(state.requests.drain(..count).collect())
+    }
+
+    /// Refuses what waits and what comes: the store has failed.
+    pub(super) fn fail(&self) {
+        self.has_failed.store(true, Ordering::SeqCst);
+        let mut state = self.lock();
+        state.is_closed = true;
+        let left = std::mem::take(&mut state.requests);
+        drop(state);
+        for request in left {
+            refuse(request.reply);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the writer and its watchdog. The handle ends when the inbox is closed and empty.
+pub(super) fn start(
+    core: Core,
+    store: Store,
+    inbox: Arc<Inbox>,
+    board: Arc<Board>,
+    drain: Drain,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    let watch = Arc::new(Watch::default());
+    let watchdog = Watchdog {
+        store: store.clone(),
+        watch: Arc::clone(&watch),
+        inbox: Arc::clone(&inbox),
+        drain: drain.clone(),
+    };
+    thread::Builder::new()
+        .name("watchdog".to_owned())
+        .spawn(move || watchdog.run())?;
+    let mut writer = Writer {
+        core,
+        store,
+        inbox,
+        board,
+        drain,
+        watch,
+        tickets: HashMap::new(),
+    };
+    thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                error!("the writer panicked, the server stops");
+                writer.fail();
+            }
+        })
+}
+
+struct Writer {
+    core: Core,
+    store: Store,
+    inbox: Arc<Inbox>,
+    board: Arc<Board>,
+    drain: Drain,
+    watch: Arc<Watch>,
+    /// Where the tasks go that meet a demand, by ticket.
+    tickets: HashMap<u64, Sender<Vec<Granted>>>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        loop {
+            let patience = self.core.idle_for();
+            let Some(group) = self.inbox.next_group(patience) else {
+                break;
+            };
+            if let Err(failure) = self.carry_out(group) {
+                error!("the store failed, the server stops: {failure}");
+                self.fail();
+                break;
+            }
+        }
+        self.watch.end();
+    }
+
+    fn fail(&self) {
+        self.inbox.fail();
+        self.board.fail();
+        self.drain.begin(Cause::StoreFailed);
+    }
+
+    fn carry_out(&mut self, group: Vec<Request>) -> Result<(), store::Error> {
+        let mut answers = Vec::with_capacity(group.len());
+        let committed = self.commit(group, &mut answers);
+        if let Err(failure) = committed {
+            for (reply, _) in answers {
+                refuse(reply);
+            }
+            return Err(failure);
+        }
+        let effects = self.core.take_effects();
+        self.board.update(&effects);
+        self.tell(effects);
+        for (reply, answer) in answers {
+            if let Reply::Answer(sender) = reply {
+                // A sender that is gone does not want to know.
+                let _ = sender.try_send(answer);
+            }
+        }
+        self.store.rotate()
+    }
+
+    fn commit(
+        &mut self,
+        group: Vec<Request>,
+        answers: &mut Vec<(Reply, Answer)>,
+    ) -> Result<(), store::Error> {
+        let store = self.store.clone();
+        let mut batch = store.batch();
+        let mut group = group.into_iter();
+        while let Some(Request { command, reply }) = group.next() {
+            let reply = match (&command, reply) {
+                (Command::Demand { ticket, .. }, Reply::Grants(sender)) => {
+                    self.tickets.insert(*ticket, sender);
+                    Reply::Nobody
+                }
+                (_, reply) => reply,
+            };
+            match self.core.apply(command, &mut batch) {
+                Ok(answer) => answers.push((reply, answer)),
+                Err(failure) => {
+                    refuse(reply);
+                    group.for_each(|request| refuse(request.reply));
+                    return Err(failure);
+                }
+            }
+        }
+        self.core.settle(&mut batch)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.watch.begin();
+        let committed = batch.commit();
+        self.watch.done();
+        committed
+    }
+
+    fn tell(&mut self, effects: Effects) {
+        for ticket in effects.dropped_tickets {
+            self.tickets.remove(&ticket);
+        }
+        for (ticket, granted) in effects.grants {
+            let unheard = match self.tickets.remove(&ticket) {
+                Some(sender) => sender.try_send(granted).err().map(TrySendError::into_inner),
+                None => Some(granted),
+            };
+            for granted in unheard.into_iter().flatten() {
+                let attempt = granted.attempt;
+                let command = Command::PutBack {
+                    attempt,
+                    how: PutBack::Refused,
+                };
+                let _ = self.inbox.send(Request {
+                    command,
+                    reply: Reply::Nobody,
+                });
+            }
+        }
+        for cancellation in effects.cancelled {
+            cancellation.cancel();
+        }
+    }
+}
+
+fn refuse(reply: Reply) {
+    if let Reply::Answer(sender) = reply {
+        let _ = sender.try_send(Err(Error::StoreFailed));
+    }
+}
+
+fn text_bytes(command: &Command) -> usize {
+    match command {
+        Command::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
+        Command::Complete { result, .. } => result.len(),
+        _ => 0,
+    }
+}

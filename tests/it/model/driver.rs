@@ -1,0 +1,644 @@
+//! Drives a real queue core over a real store and a model of it side by side.
+//!
+//! What comes next is decided by a function, so that the same driver serves seeds and a fuzzer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mecha::clock::{Clock, Timestamp};
+use mecha::id::Id;
+use mecha::queue::command::{Attempt, Command, Outcome};
+use mecha::queue::core::Core;
+use mecha::queue::{Error, PutBack, RetryPolicy, Settings};
+use mecha::store::keys::Text;
+use mecha::store::{Listing, Store};
+use mecha::task::{Idempotency, NewTask, State, TaskId};
+use mecha::worker::WorkerName;
+
+const QUEUE_MAX: u64 = 12;
+const RETENTION: Duration = Duration::from_secs(3_600);
+const WORKERS: [&str; 3] = ["alpha", "beta", "gamma"];
+const BACKOFF: Duration = Duration::from_secs(30);
+const MAX_ATTEMPTS: u32 = 3;
+const BROKEN_OFF_MAX: u32 = 10;
+
+#[derive(Clone, Debug)]
+struct ModelTask {
+    worker: usize,
+    prompt: String,
+    state: State,
+    attempts: u32,
+    numbered: u32,
+    failures: u32,
+    broken_off: u32,
+    /// When it may be claimed again after a failure.
+    due: Option<u64>,
+    ended: Option<u64>,
+    /// The run that numbered its last attempt.
+    run: u64,
+    key: Option<u32>,
+    result: Option<String>,
+}
+
+/// The queue and its model.
+pub(crate) struct Driver<C> {
+    choose: C,
+    dir: tempfile::TempDir,
+    clock: Clock,
+    store: Option<Store>,
+    core: Option<Core>,
+    tasks: BTreeMap<TaskId, ModelTask>,
+    keys: BTreeMap<u32, (TaskId, [u8; 32])>,
+    demands: BTreeMap<usize, (u64, u32)>,
+    /// Every attempt number that was ever granted.
+    shown: BTreeSet<(TaskId, u32)>,
+    refused: BTreeSet<(TaskId, u32)>,
+    last_ticket: u64,
+    steady: u64,
+    highest: Option<TaskId>,
+}
+
+impl<C: FnMut(u32) -> u32> Driver<C> {
+    /// A driver over an empty store; `choose(n)` gives a number below `n`.
+    pub(crate) fn new(choose: C) -> Self {
+        // Memory where there is some: what a sync is worth is tested elsewhere.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
+        let dir = dir.unwrap();
+        let mut driver = Self {
+            choose,
+            dir,
+            clock: Clock::by_hand(Timestamp::from_millis(1_774_872_000_000)),
+            store: None,
+            core: None,
+            tasks: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            demands: BTreeMap::new(),
+            shown: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            last_ticket: 0,
+            steady: 0,
+            highest: None,
+        };
+        driver.open();
+        driver
+    }
+
+    /// Carries out `groups` groups of commands and compares after each.
+    pub(crate) fn run(mut self, groups: u32) {
+        for _ in 0..groups {
+            match self.choose(40) {
+                0 => self.reopen(),
+                1..=9 => self.move_clock(),
+                _ => {}
+            }
+            self.group();
+        }
+        self.reopen();
+        self.compare_all();
+    }
+
+    fn choose(&mut self, below: u32) -> u32 {
+        (self.choose)(below)
+    }
+
+    fn open(&mut self) {
+        let settings = Settings {
+            queue: QUEUE_MAX,
+            retention: RETENTION,
+            disk_reserve: 0,
+        };
+        let store = Store::open(self.dir.path()).unwrap();
+        let seed = u64::from(self.choose(1 << 16));
+        let random = fastrand::Rng::with_seed(seed);
+        self.core = Some(Core::open(store.clone(), self.clock.clone(), settings, random).unwrap());
+        self.store = Some(store);
+        self.steady = self.clock.now().as_millis();
+    }
+
+    /// The process dies and is started again.
+    fn reopen(&mut self) {
+        self.core = None;
+        self.store = None;
+        self.open();
+        self.demands.clear();
+        for task in self.tasks.values_mut() {
+            // The attempt is broken off; that is counted when the next one starts.
+            if task.state == State::Dispatched {
+                task.state = State::Pending;
+                task.broken_off += 1;
+            }
+        }
+        self.compare_all();
+    }
+
+    fn move_clock(&mut self) {
+        let now = self.clock.now().as_millis();
+        let to = match self.choose(8) {
+            0 => now.saturating_sub(7_200_000),
+            1 => now + 1_800_000,
+            2 => now + 4_000_000,
+            _ => now + u64::from(self.choose(60_000)),
+        };
+        self.clock.set(Timestamp::from_millis(to));
+        self.steady = self.steady.max(to);
+    }
+
+    fn group(&mut self) {
+        let count = 1 + self.choose(5);
+        let store = self.store.clone().unwrap();
+        let mut batch = store.batch();
+        for _ in 0..count {
+            let command = self.command();
+            let what = format!("{command:?}");
+            let expected = self.predict(&command);
+            let answer = self
+                .core
+                .as_mut()
+                .unwrap()
+                .apply(command.clone(), &mut batch);
+            let answer = answer.unwrap();
+            self.learn(command, &answer, expected, &what);
+        }
+        let core = self.core.as_mut().unwrap();
+        core.settle(&mut batch).unwrap();
+        batch.commit().unwrap();
+        let effects = core.take_effects();
+        self.learn_dues();
+        for (ticket, granted) in effects.grants {
+            let worker = *self
+                .demands
+                .iter()
+                .find(|(_, demand)| demand.0 == ticket)
+                .unwrap()
+                .0;
+            let (_, count) = self.demands.remove(&worker).unwrap();
+            assert!(!granted.is_empty() && granted.len() <= count as usize);
+            for granted in granted {
+                self.grant(worker, granted.attempt);
+            }
+        }
+        self.sweep();
+        for worker in self.demands.keys().copied().collect::<Vec<_>>() {
+            self.fail_broken_off(worker);
+            assert_eq!(
+                self.next_claimable(worker),
+                None,
+                "a demand of {worker} is not met"
+            );
+        }
+        self.compare_some();
+    }
+
+    fn command(&mut self) -> Command {
+        let worker = self.choose(3) as usize;
+        match self.choose(16) {
+            0..=4 => self.submit(worker),
+            5..=8 => {
+                self.last_ticket += 1;
+                let count = 1 + self.choose(3);
+                Command::Demand {
+                    worker: name(worker),
+                    ticket: self.last_ticket,
+                    count,
+                }
+            }
+            9 => Command::Withdraw {
+                worker: name(worker),
+                ticket: self.demands.get(&worker).map_or(0, |demand| demand.0),
+            },
+            10..=12 => match self.some_task(|task| task.state == State::Dispatched) {
+                Some((task, number)) => self.finish(Attempt { task, number }),
+                None => self.submit(worker),
+            },
+            13 => Command::Cancel(self.some_task(|_| true).map_or(TaskId(Id::FIRST), |t| t.0)),
+            14 => {
+                let failed = self.some_task(|task| task.state == State::Failed);
+                let any = failed.or_else(|| self.some_task(|_| true));
+                Command::Retry(any.map_or(TaskId(Id::FIRST), |t| t.0))
+            }
+            _ => Command::ForgetWorker(name(worker)),
+        }
+    }
+
+    fn submit(&mut self, worker: usize) -> Command {
+        let prompt = "x".repeat(1 + self.choose(300) as usize);
+        let idempotency = (self.choose(3) == 0).then(|| {
+            let body = u8::try_from(self.choose(2)).unwrap();
+            Idempotency {
+                key: self.choose(6).to_string(),
+                body_hash: [body; 32],
+            }
+        });
+        let context = (self.choose(4) == 0).then(|| "{\"a\": 1}".to_owned());
+        Command::Submit(Arc::new(NewTask {
+            worker: name(worker),
+            prompt,
+            context,
+            idempotency,
+        }))
+    }
+
+    fn finish(&mut self, attempt: Attempt) -> Command {
+        let policy = RetryPolicy {
+            max_attempts: MAX_ATTEMPTS,
+            backoff: BACKOFF,
+        };
+        match self.choose(6) {
+            0 | 1 => Command::Complete {
+                attempt,
+                result: format!("{{\"n\":{}}}", attempt.number),
+            },
+            2 => Command::Fail {
+                attempt,
+                error: "no".to_owned(),
+                policy: Some(policy),
+            },
+            3 => Command::Fail {
+                attempt,
+                error: "never".to_owned(),
+                policy: None,
+            },
+            4 => Command::PutBack {
+                attempt,
+                how: PutBack::Refused,
+            },
+            _ => Command::PutBack {
+                attempt,
+                how: PutBack::BrokenOff,
+            },
+        }
+    }
+
+    fn some_task(&mut self, wanted: impl Fn(&ModelTask) -> bool) -> Option<(TaskId, u32)> {
+        let found: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| wanted(task))
+            .map(|(id, task)| (*id, task.attempts))
+            .collect();
+        if found.is_empty() {
+            return None;
+        }
+        let place = self.choose(u32::try_from(found.len()).unwrap()) as usize;
+        Some(found[place])
+    }
+
+    /// What the core must answer, as far as it can be known.
+    fn predict(&self, command: &Command) -> Result<(), Error> {
+        match command {
+            Command::Submit(new) => {
+                if let Some(idempotency) = &new.idempotency
+                    && let Some((task, body)) = self.keys.get(&idempotency.key.parse().unwrap())
+                {
+                    return if *body == idempotency.body_hash {
+                        Ok(())
+                    } else {
+                        Err(Error::IdempotencyMismatch { task: *task })
+                    };
+                }
+                let pending = self
+                    .tasks
+                    .values()
+                    .filter(|task| task.state == State::Pending)
+                    .count();
+                if pending as u64 >= QUEUE_MAX {
+                    return Err(Error::QueueFull { limit: QUEUE_MAX });
+                }
+                Ok(())
+            }
+            Command::Cancel(id) => match self.tasks.get(id) {
+                None => Err(Error::UnknownTask(*id)),
+                Some(task) if task.state.is_ended() => Err(Error::AlreadyEnded {
+                    task: *id,
+                    state: task.state,
+                }),
+                Some(_) => Ok(()),
+            },
+            Command::Retry(id) => match self.tasks.get(id) {
+                None => Err(Error::UnknownTask(*id)),
+                Some(task) if task.state != State::Failed => Err(Error::NotFailed {
+                    task: *id,
+                    state: task.state,
+                }),
+                Some(_) => Ok(()),
+            },
+            Command::ForgetWorker(worker) => {
+                let waiting = self
+                    .tasks
+                    .values()
+                    .filter(|task| name(task.worker) == *worker && !task.state.is_ended())
+                    .count() as u64;
+                if waiting > 0 {
+                    return Err(Error::WorkerHasTasks {
+                        worker: worker.clone(),
+                        waiting,
+                    });
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn learn(
+        &mut self,
+        command: Command,
+        answer: &Result<Outcome, Error>,
+        expected: Result<(), Error>,
+        what: &str,
+    ) {
+        assert_eq!(answer.clone().map(drop), expected, "{what}");
+        if expected.is_err() {
+            return;
+        }
+        match command {
+            Command::Submit(new) => self.learn_submit(&new, answer),
+            Command::Demand {
+                worker,
+                ticket,
+                count,
+            } => {
+                self.demands.insert(number(&worker), (ticket, count));
+            }
+            Command::Withdraw { worker, ticket } => {
+                if self
+                    .demands
+                    .get(&number(&worker))
+                    .is_some_and(|demand| demand.0 == ticket)
+                {
+                    self.demands.remove(&number(&worker));
+                }
+            }
+            Command::Complete { attempt, result } => {
+                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                task.result = Some(result);
+                task.broken_off = 0;
+                self.end(attempt.task, State::Completed);
+            }
+            Command::Fail {
+                attempt, policy, ..
+            } => {
+                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                task.broken_off = 0;
+                task.failures += 1;
+                if policy.is_some_and(|policy| task.failures < policy.max_attempts) {
+                    task.state = State::Pending;
+                    // Jitter decides; the row tells, within these bounds.
+                    task.due = Some(0);
+                } else {
+                    self.end(attempt.task, State::Failed);
+                }
+            }
+            Command::PutBack { attempt, how } => {
+                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                task.state = State::Pending;
+                match how {
+                    PutBack::Refused => {
+                        task.attempts -= 1;
+                        self.refused.insert((attempt.task, attempt.number));
+                    }
+                    PutBack::BrokenOff => {
+                        task.broken_off += 1;
+                        if task.broken_off >= BROKEN_OFF_MAX {
+                            self.end(attempt.task, State::Failed);
+                        }
+                    }
+                }
+            }
+            Command::Cancel(id) => self.end(id, State::Failed),
+            Command::Retry(id) => {
+                let steady = self.steady;
+                let task = self.tasks.get_mut(&id).unwrap();
+                task.state = State::Pending;
+                task.failures = 0;
+                task.broken_off = 0;
+                task.ended = None;
+                task.due = Some(steady);
+            }
+            Command::SaveWorker { .. } | Command::ForgetWorker(_) | Command::Configure(_) => {}
+        }
+    }
+
+    fn learn_submit(&mut self, new: &NewTask, answer: &Result<Outcome, Error>) {
+        let known = new.idempotency.as_ref().and_then(|idempotency| {
+            self.keys
+                .get(&idempotency.key.parse::<u32>().unwrap())
+                .map(|known| known.0)
+        });
+        match (answer, known) {
+            (Ok(Outcome::Replayed(id)), Some(known)) => assert_eq!(*id, known),
+            (
+                Ok(Outcome::Stored {
+                    task: id,
+                    created_at,
+                }),
+                None,
+            ) => {
+                assert_eq!(*created_at, self.clock.now());
+                assert!(self.highest.is_none_or(|highest| highest < *id), "ids rise");
+                self.highest = Some(*id);
+                let key = new.idempotency.as_ref().map(|i| i.key.parse().unwrap());
+                if let (Some(key), Some(idempotency)) = (key, &new.idempotency) {
+                    self.keys.insert(key, (*id, idempotency.body_hash));
+                }
+                let task = ModelTask {
+                    worker: number(&new.worker),
+                    prompt: new.prompt.clone(),
+                    state: State::Pending,
+                    attempts: 0,
+                    numbered: 0,
+                    failures: 0,
+                    broken_off: 0,
+                    due: None,
+                    ended: None,
+                    run: self.store.as_ref().unwrap().run(),
+                    key,
+                    result: None,
+                };
+                self.tasks.insert(*id, task);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes over the times that jitter decided.
+    fn learn_dues(&mut self) {
+        let snapshot = self.store.as_ref().unwrap().snapshot();
+        for (id, task) in &mut self.tasks {
+            if task.due == Some(0) {
+                let Some(due) = snapshot.task(*id).unwrap().unwrap().due_ms else {
+                    assert!(task.state != State::Pending);
+                    continue;
+                };
+                let least = BACKOFF.as_millis() as u64 * (1 << (task.failures - 1));
+                let waits = due - self.steady;
+                assert!(
+                    waits >= least && waits <= least + least / 4 + 1,
+                    "{waits} {least}"
+                );
+                task.due = Some(due);
+            }
+        }
+    }
+
+    fn end(&mut self, id: TaskId, state: State) {
+        let now = self.clock.now().as_millis();
+        let task = self.tasks.get_mut(&id).unwrap();
+        task.state = state;
+        task.due = None;
+        task.ended = Some(now);
+    }
+
+    fn grant(&mut self, worker: usize, attempt: Attempt) {
+        self.fail_broken_off(worker);
+        let next = self.next_claimable(worker);
+        assert_eq!(Some(attempt.task), next, "it is another task's turn");
+        let run = self.store.as_ref().unwrap().run();
+        let task = self.tasks.get_mut(&attempt.task).unwrap();
+        let last = if task.run == run {
+            task.attempts
+        } else {
+            task.attempts.max(task.numbered)
+        };
+        task.attempts = last + 1;
+        task.numbered = task.numbered.max(task.attempts);
+        task.run = run;
+        task.state = State::Dispatched;
+        assert_eq!(attempt.number, task.attempts);
+        let is_new = self.shown.insert((attempt.task, attempt.number));
+        let was_refused = self.refused.remove(&(attempt.task, attempt.number));
+        assert!(
+            is_new || was_refused,
+            "attempt {attempt:?} was shown before"
+        );
+    }
+
+    /// A claimable task whose attempts were all broken off fails when its turn comes.
+    fn fail_broken_off(&mut self, worker: usize) {
+        while let Some(id) = self.next_claimable(worker) {
+            if self.tasks[&id].broken_off < BROKEN_OFF_MAX {
+                return;
+            }
+            self.end(id, State::Failed);
+        }
+    }
+
+    fn next_claimable(&self, worker: usize) -> Option<TaskId> {
+        let pending = || {
+            self.tasks
+                .iter()
+                .filter(|(_, task)| task.worker == worker && task.state == State::Pending)
+        };
+        let due = pending()
+            .filter_map(|(id, task)| task.due.map(|due| (due, *id)))
+            .filter(|(due, _)| *due <= self.steady || *due > self.steady + 2 * 86_400_000)
+            .min();
+        let fresh = pending().find(|(_, task)| task.due.is_none());
+        due.map(|(_, id)| id).or(fresh.map(|(id, _)| *id))
+    }
+
+    fn sweep(&mut self) {
+        let now = self.clock.now().as_millis();
+        let kept_from = now.saturating_sub(RETENTION.as_millis() as u64);
+        let old: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.ended.is_some_and(|ended| ended <= kept_from))
+            .map(|(id, task)| (*id, task.key))
+            .collect();
+        for (id, key) in old {
+            self.tasks.remove(&id);
+            if let Some(key) = key {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    fn compare_some(&mut self) {
+        for _ in 0..3 {
+            if let Some((id, _)) = self.some_task(|_| true) {
+                self.compare(id);
+            }
+        }
+    }
+
+    fn compare(&self, id: TaskId) {
+        let store = self.store.as_ref().unwrap();
+        let snapshot = store.snapshot();
+        let task = &self.tasks[&id];
+        let record = snapshot
+            .task(id)
+            .unwrap()
+            .unwrap_or_else(|| panic!("{id} is lost"));
+        assert_eq!(record.state(store.run()), task.state, "{id}");
+        assert_eq!(record.attempts, task.attempts, "{id}");
+        assert_eq!(record.failures, task.failures, "{id}");
+        assert_eq!(record.ended_ms, task.ended, "{id}");
+        assert_eq!(
+            snapshot.text(id, Text::Prompt).unwrap().as_ref(),
+            Some(&task.prompt)
+        );
+        assert_eq!(snapshot.text(id, Text::Result).unwrap(), task.result);
+        let has_error = snapshot.text(id, Text::Error).unwrap().is_some();
+        assert_eq!(has_error, record.error_bytes.is_some());
+    }
+
+    fn compare_all(&mut self) {
+        for id in self.tasks.keys() {
+            self.compare(*id);
+        }
+        let core = self.core.as_ref().unwrap();
+        let lanes: Vec<_> = core.lanes().map(|(_, number, _)| number).collect();
+        for (worker, _, pending) in core.lanes() {
+            let expected = self
+                .tasks
+                .values()
+                .filter(|task| name(task.worker) == *worker && task.state == State::Pending)
+                .count();
+            assert_eq!(pending, expected as u64, "pending of {worker}");
+        }
+        let running: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.state == State::Dispatched)
+            .map(|(id, _)| *id)
+            .collect();
+        let snapshot = self.store.as_ref().unwrap().snapshot();
+        for state in State::ALL.map(Some).into_iter().chain([None]) {
+            let listing = Listing {
+                lanes: None,
+                state,
+                before: Id::LAST,
+                limit: 1_000,
+            };
+            let listed = snapshot.list(&listing, &lanes, &running).unwrap();
+            let found: Vec<_> = listed.tasks.iter().map(|(id, _)| *id).collect();
+            let expected: Vec<_> = self
+                .tasks
+                .iter()
+                .rev()
+                .filter(|(_, task)| state.is_none_or(|state| task.state == state))
+                .map(|(id, _)| *id)
+                .collect();
+            assert_eq!(found, expected, "{state:?}");
+        }
+    }
+}
+
+fn name(worker: usize) -> WorkerName {
+    WORKERS[worker].parse().unwrap()
+}
+
+fn number(worker: &WorkerName) -> usize {
+    WORKERS
+        .iter()
+        .position(|name| *name == worker.as_str())
+        .unwrap()
+}

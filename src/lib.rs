@@ -1,8 +1,27 @@
 //! mecha: a durable task server for LLM agents and other workers.
+//!
+//! # The way of a task
+//!
+//! ```text
+//! socket → http → api → queue → store ──fsync──> 202
+//!                         │
+//!             wake ───────┘
+//! dispatch: claim → worker (endpoint | command) → complete → store
+//! ```
+//!
+//! Bytes become requests in `http`, requests become domain types in `api`, and domain types
+//! become rows in `store`; each happens in one place. Calls go one way:
+//!
+//! ```text
+//! cli → server → (api, dispatch) → (http, queue, roster) → store → (task, worker, id, clock)
+//! ```
+//!
+//! `api` and `dispatch` know neither each other nor the store. `DESIGN.md` has the reasons.
 
 pub mod budget;
 pub mod clock;
 pub mod drain;
+pub mod http;
 pub mod id;
 pub mod queue;
 pub mod roster;

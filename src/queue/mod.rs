@@ -56,8 +56,8 @@ use crate::worker::WorkerName;
 pub enum Submitted {
     /// The task is stored.
     Stored(Task),
-    /// The request is a repetition: its task as it is now.
-    Replayed(Task),
+    /// The request is a repetition of the one that made this task.
+    Replayed(TaskId),
 }
 
 /// Which tasks a list shows.
@@ -184,26 +184,20 @@ impl Queue {
                     error: None,
                 }))
             }
-            Outcome::Replayed(id) => self
-                .find(id)
-                .await?
-                .map(Submitted::Replayed)
-                .ok_or(Error::UnknownTask(id)),
+            Outcome::Replayed(id) => Ok(Submitted::Replayed(id)),
             Outcome::Done => Err(Error::StoreFailed),
         }
     }
 
-    /// The task that an earlier request with the same key and body made.
-    pub async fn replay(&self, idempotency: &Idempotency) -> Result<Option<Task>, Error> {
+    /// The task that an earlier request with the same key made, while it is kept. The key with
+    /// another body is an `IdempotencyMismatch`. [`Queue::submit`] looks again, in one step with
+    /// the write.
+    pub async fn replay(&self, idempotency: &Idempotency) -> Result<Option<TaskId>, Error> {
         let hash = tasks::key_hash(&idempotency.key);
         let known = self.read(move |snapshot| snapshot.key(&hash)).await?;
-        match known {
-            Some(known) => {
-                self.find(tasks::replay(&known, &idempotency.body_hash)?)
-                    .await
-            }
-            None => Ok(None),
-        }
+        known
+            .map(|known| tasks::replay(&known, &idempotency.body_hash))
+            .transpose()
     }
 
     /// The bytes of a task's prompt, context, result and error, or `None` for an unknown id.

@@ -1,0 +1,325 @@
+//! Requests to workers: one connection each, bounded in time and bytes.
+//!
+//! A worker can break, stall, lie about lengths or talk without end: each costs the request and
+//! nothing else. BOUND: everything, the look-up of the name included, ends at the deadline; an
+//! answer's body has at most [`Outgoing::answer_max`] bytes, and what it has over 64 KiB is taken
+//! from the budget before it is read.
+
+use std::fmt;
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_h1::client::Encoder;
+use async_io::{Async, Timer};
+use http_types::headers::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http_types::{Body, Url};
+use smol::future::FutureExt;
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::answer::{AnswerReader, Flaw, Parts};
+use crate::budget::{Budget, Permit};
+use crate::secret::Secret;
+use crate::worker::Endpoint;
+
+/// Bytes of an answer's body that are not counted.
+const FREE_BYTES: u64 = 64 * 1024;
+/// By how much the permit for an answer grows.
+const PERMIT_STEP: u64 = 256 * 1024;
+/// How long the permit may wait for its next bytes.
+const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// How long one of several addresses of a worker may take to accept.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Addresses of a worker that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// A request body up to this size goes out behind its head as one segment.
+const COPIED_BODY_MAX: usize = 16 * 1024;
+
+/// A request to a worker.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// The worker's root.
+    pub endpoint: &'a Endpoint,
+    /// Sent as `Authorization: Bearer`.
+    pub token: Option<&'a Secret>,
+    /// `Some(json)` makes it a POST, `None` a GET.
+    pub body: Option<Vec<u8>>,
+    /// Path behind the root: `/task`, `/health`.
+    pub path: &'a str,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// Bytes of the answer's body at most.
+    pub answer_max: u64,
+}
+
+/// A worker's answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Value of `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The body, framing removed.
+    pub body: Vec<u8>,
+    /// The budget's permit for what the body has over 64 KiB, and then for all of it.
+    pub permit: Permit,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Error {
+    /// The connection could not be made.
+    Connect(io::Error),
+    /// The deadline passed.
+    Timeout,
+    /// The connection broke, or ended before the answer did.
+    Broken(String),
+    /// What came is no HTTP answer.
+    NotHttp(String),
+    /// The answer's body is larger than allowed.
+    TooLarge,
+    /// The budget had no bytes left for the answer.
+    NoMemory,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "the connection could not be made: {error}"),
+            Self::Timeout => f.write_str("no whole answer came in time"),
+            Self::Broken(why) | Self::NotHttp(why) => f.write_str(why),
+            Self::TooLarge => f.write_str("the answer's body is larger than allowed"),
+            Self::NoMemory => f.write_str("no memory became free for the answer"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::NotHttp(why) => Self::NotHttp(why),
+            Flaw::EndedEarly(why) => Self::Broken(why),
+            Flaw::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// Sends `request` and reads the answer.
+pub async fn send(request: Outgoing<'_>, budget: &Budget) -> Result<Answer, Error> {
+    let deadline = request.deadline;
+    // Boxed: attempts are many and long, and the buffers inside are not small.
+    Box::pin(exchange(request, budget))
+        .or(async {
+            Timer::at(deadline).await;
+            Err(Error::Timeout)
+        })
+        .await
+}
+
+async fn exchange(mut request: Outgoing<'_>, budget: &Budget) -> Result<Answer, Error> {
+    let mut body = request.body.take();
+    let mut front = render_head(&request, body.as_ref().map(Vec::len))?;
+    if let Some(small) = body.take_if(|body| body.len() <= COPIED_BODY_MAX) {
+        front.extend_from_slice(&small);
+    }
+    let stream = connect(request.endpoint).await?;
+    let mut broken = None;
+    let writing = async {
+        let mut stream = &stream;
+        let written = async {
+            stream.write_all(&front).await?;
+            match &body {
+                Some(body) => stream.write_all(body).await,
+                None => Ok(()),
+            }
+        };
+        // A worker may answer before it has read all and close: the answer counts, if there is
+        // one.
+        if let Err(error) = written.await {
+            broken = Some(error);
+        }
+        pending().await
+    };
+    let answer = read_answer(&stream, request.answer_max, budget)
+        .or(writing)
+        .await;
+    match (answer, broken) {
+        (Err(Error::Broken(_)), Some(error)) => Err(Error::Broken(format!(
+            "the connection broke while the request was sent: {error}"
+        ))),
+        (answer, _) => answer,
+    }
+}
+
+/// The head of a request, rendered by async-h1.
+fn render_head(request: &Outgoing<'_>, body_length: Option<usize>) -> Result<Vec<u8>, Error> {
+    let method = match body_length {
+        Some(_) => http_types::Method::Post,
+        None => http_types::Method::Get,
+    };
+    let invalid = |what: &str| {
+        Error::Connect(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the worker's {what} cannot be sent in a request"),
+        ))
+    };
+    // The URL parser would rewrite a host that it finds odd, so it is given one that it does not,
+    // and `Host` is set from the endpoint.
+    let url = format!("http://worker{}{}", request.endpoint.path, request.path);
+    let url = Url::parse(&url).map_err(|_| invalid("path"))?;
+    let authority = request.endpoint.authority();
+    if !is_header_text(&authority) {
+        return Err(invalid("host"));
+    }
+    let mut message = http_types::Request::new(method, url);
+    message.insert_header(HOST, authority);
+    message.insert_header(CONNECTION, "close");
+    message.insert_header(ACCEPT, "application/json");
+    message.insert_header(USER_AGENT, concat!("mecha/", env!("CARGO_PKG_VERSION")));
+    if let Some(token) = request.token {
+        if !is_header_text(token.reveal()) {
+            return Err(invalid("token"));
+        }
+        message.insert_header(AUTHORIZATION, format!("Bearer {}", token.reveal()));
+    }
+    if let Some(length) = body_length {
+        // The encoder needs the length alone; the body is written from where it is.
+        message.insert_header(CONTENT_TYPE, "application/json");
+        message.set_body(Body::from_reader(smol::io::empty(), Some(length)));
+    }
+    Ok(encode(message))
+}
+
+/// What a header value may have: http-types lets line breaks pass, and panics beyond ASCII.
+fn is_header_text(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
+fn encode(message: http_types::Request) -> Vec<u8> {
+    let mut encoder = Encoder::new(message);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut head = Vec::new();
+    let mut piece = [0; 1024];
+    // The head is rendered in memory: it neither fails nor waits.
+    while let Poll::Ready(Ok(read)) = Pin::new(&mut encoder).poll_read(&mut context, &mut piece) {
+        if read == 0 {
+            break;
+        }
+        head.extend_from_slice(piece.get(..read).unwrap_or_default());
+    }
+    head
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<Async<TcpStream>, Error> {
+    let addresses = resolve(endpoint).await.map_err(Error::Connect)?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    let count = addresses.len();
+    for (index, address) in addresses.into_iter().enumerate() {
+        let connecting = Async::<TcpStream>::connect(address);
+        let is_last = index + 1 == count;
+        let connected = connecting.or(async {
+            if is_last {
+                pending::<()>().await;
+            }
+            Timer::after(CONNECT_PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        });
+        match connected.await {
+            Ok(stream) => {
+                // The request is written in one or two pieces; the second must not wait.
+                stream.get_ref().set_nodelay(true).map_err(Error::Connect)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Connect(last))
+}
+
+/// The addresses of a host. Only a name that is not `localhost` needs a thread to be looked up.
+async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+    let port = endpoint.port;
+    if let Ok(ip) = endpoint.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if endpoint.host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+        ]);
+    }
+    let host = endpoint.host.clone();
+    smol::unblock(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs()?;
+        Ok(addresses.take(ADDRESSES_MAX).collect())
+    })
+    .await
+}
+
+async fn read_answer(
+    mut stream: &Async<TcpStream>,
+    answer_max: u64,
+    budget: &Budget,
+) -> Result<Answer, Error> {
+    let mut reader = AnswerReader::new(answer_max);
+    let mut permit = budget.empty();
+    let mut buffer = vec![0; 4 * 1024];
+    let parts = loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) => break reader.finish()?,
+            Ok(read) => read,
+            Err(error) => {
+                return Err(Error::Broken(format!("the connection broke: {error}")));
+            }
+        };
+        let held = reader.body_bytes().saturating_add(read as u64);
+        grow(&mut permit, held, answer_max).await?;
+        if reader.feed(buffer.get(..read).unwrap_or_default())? {
+            break reader.finish()?;
+        }
+        if read == buffer.len() && read < 64 * 1024 {
+            buffer.resize(read * 4, 0);
+        }
+    };
+    let Parts {
+        status,
+        retry_after,
+        body,
+    } = parts;
+    permit.shrink_to(body.len() as u64);
+    Ok(Answer {
+        status,
+        retry_after,
+        body,
+        permit,
+    })
+}
+
+/// Makes `permit` cover a body of `held` bytes.
+async fn grow(permit: &mut Permit, held: u64, answer_max: u64) -> Result<(), Error> {
+    if held <= FREE_BYTES || held <= permit.bytes() {
+        return Ok(());
+    }
+    let needed = held - permit.bytes();
+    let step = needed.max(PERMIT_STEP.min(answer_max.saturating_sub(permit.bytes())));
+    if permit.grow_within(step, BUDGET_PATIENCE).await {
+        Ok(())
+    } else {
+        Err(Error::NoMemory)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The reading of one request's body from a connection.
+//!
+//! BOUND: no byte is read before the budget has given its permit. The buffer grows with the bytes
+//! that arrive, never beyond the permit, whatever length was announced.
+
+use std::time::{Duration, Instant};
+
+use super::body::{ChunkReader, Extensions, Step};
+use super::field::Framing;
+use super::gate::{Incoming, Stop};
+use super::refusal::{Kind, Refusal};
+use super::server::Timing;
+use super::sweeper::{Cut, Phase};
+use super::wire::Wire;
+use crate::budget::{Budget, Permit};
+use crate::clock::monotonic;
+
+/// Bytes that a read of a body asks for at least, and at most.
+const BODY_READ_MIN: usize = 16 * 1024;
+const BODY_READ_MAX: usize = 256 * 1024;
+/// By how much the permit of a chunked body grows.
+const PERMIT_STEP: u64 = 64 * 1024;
+/// A body of this many bytes at most is read and dropped, so that the connection can go on behind
+/// a request that was answered on its head alone.
+const SKIPPED_BODY_MAX: u64 = 64 * 1024;
+/// A body must come at this rate on the average.
+const BODY_BYTES_PER_SECOND: u64 = 1_024;
+
+/// Reads the body of a request whose head was admitted with `limit` bytes.
+pub(super) async fn read_body(
+    wire: &mut Wire,
+    incoming: &Incoming,
+    limit: u64,
+    budget: &Budget,
+    timing: &Timing,
+) -> Result<(Vec<u8>, Permit), Stop> {
+    let limit = limit.min(budget.size());
+    match incoming.framing {
+        Framing::None if incoming.method.carries_body() && limit > 0 => Err(Refusal::new(
+            Kind::LengthRequired,
+            format!(
+                "{} here wants a body; send Content-Length or Transfer-Encoding: chunked",
+                incoming.method.as_str()
+            ),
+        )
+        .into()),
+        Framing::None | Framing::Length(0) => Ok((Vec::new(), budget.empty())),
+        Framing::Length(length) if length > limit => Err(too_large(limit).into()),
+        Framing::Length(length) => {
+            let acquiring = budget.acquire_within(length, timing.budget);
+            let permit = wire.deadline.guard(Phase::Ended, acquiring).await?;
+            let permit = permit.ok_or_else(|| overloaded(timing))?;
+            go_on(wire, incoming, timing).await?;
+            let body = read_fixed(wire, length, timing).await?;
+            Ok((body, permit))
+        }
+        Framing::Chunked => {
+            go_on(wire, incoming, timing).await?;
+            read_chunked(wire, limit, budget, timing).await
+        }
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::new(
+        Kind::BodyTooLarge,
+        format!("the body has more than the {limit} bytes allowed here"),
+    )
+}
+
+fn overloaded(timing: &Timing) -> Refusal {
+    Refusal::new(
+        Kind::Overloaded,
+        format!(
+            "no memory became free for the body within {} s; try again later",
+            timing.budget.as_secs_f64()
+        ),
+    )
+}
+
+/// Answers `Expect: 100-continue`, unless the body comes already (RFC 9110, 10.1.1).
+async fn go_on(wire: &Wire, incoming: &Incoming, timing: &Timing) -> Result<(), Cut> {
+    if incoming.expects_continue && wire.inbox.is_empty() {
+        let interim: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        wire.write_parts([interim, &[]], timing.answer).await?;
+    }
+    Ok(())
+}
+
+async fn read_fixed(wire: &mut Wire, length: u64, timing: &Timing) -> Result<Vec<u8>, Stop> {
+    // The length is within the budget, which counts memory.
+    let length = usize::try_from(length).map_err(|_| too_large(usize::MAX as u64))?;
+    let at_hand = wire.inbox.len().min(length);
+    let mut body = Vec::with_capacity(at_hand.max(length.min(BODY_READ_MIN)));
+    body.extend(wire.inbox.drain(..at_hand));
+    let pace = Pace::new(timing);
+    while body.len() < length {
+        pace.set_deadline(wire, body.len());
+        let left = length - body.len();
+        if body.len() == body.capacity() {
+            // BOUND: doubles with what has arrived, and ends with what was announced.
+            body.reserve_exact(left.min(body.len().max(BODY_READ_MIN)));
+        }
+        let room = (body.capacity() - body.len()).min(left).min(BODY_READ_MAX);
+        let read = wire.read_behind(&mut body, room).await;
+        pace.check(read, || format!("{} of {length} bytes", body.len()))?;
+    }
+    wire.deadline.clear();
+    Ok(body)
+}
+
+async fn read_chunked(
+    wire: &mut Wire,
+    limit: u64,
+    budget: &Budget,
+    timing: &Timing,
+) -> Result<(Vec<u8>, Permit), Stop> {
+    let mut reader = ChunkReader::new(Extensions::Refused);
+    let mut body = Vec::new();
+    let mut permit = budget.empty();
+    let mut pace = Pace::new(timing);
+    let mut received = wire.inbox.len();
+    loop {
+        let (framing, step) = reader
+            .step(&wire.inbox)
+            .map_err(|malformed| Refusal::malformed(malformed.to_string()))?;
+        let held = body.len() as u64;
+        match step {
+            Step::Starved => {
+                if reader.announced() > limit.saturating_sub(held) {
+                    return Err(too_large(limit).into());
+                }
+                wire.inbox.clear();
+                pace.set_deadline(wire, received);
+                let read = wire.fill(BODY_READ_MIN).await;
+                received += pace.check(read, || format!("{held} bytes and no last chunk"))?;
+            }
+            Step::Data(length) => {
+                let needed = held.saturating_add(length as u64);
+                if needed > limit {
+                    return Err(too_large(limit).into());
+                }
+                if needed > permit.bytes() {
+                    let waiting_since = monotonic();
+                    let step = PERMIT_STEP
+                        .max(needed - permit.bytes())
+                        .min(limit - permit.bytes());
+                    wire.deadline.clear();
+                    let growing = permit.grow_within(step, timing.budget);
+                    if !wire.deadline.guard(Phase::Ended, growing).await? {
+                        return Err(overloaded(timing).into());
+                    }
+                    pace.pause(waiting_since);
+                }
+                let data = wire.inbox.get(framing..framing + length);
+                body.extend_from_slice(data.unwrap_or_default());
+                wire.inbox.drain(..framing + length);
+            }
+            Step::End => {
+                wire.inbox.drain(..framing);
+                wire.deadline.clear();
+                permit.shrink_to(held);
+                body.shrink_to_fit();
+                return Ok((body, permit));
+            }
+        }
+    }
+}
+
+/// Whether a body is so small that it can be read and dropped.
+pub(super) fn can_be_skipped(incoming: &Incoming) -> bool {
+    match incoming.framing {
+        Framing::None => true,
+        Framing::Length(length) => length <= SKIPPED_BODY_MAX && !incoming.expects_continue,
+        Framing::Chunked => false,
+    }
+}
+
+/// Reads a body that nobody wants and drops it.
+pub(super) async fn skip_body(
+    wire: &mut Wire,
+    incoming: &Incoming,
+    timing: &Timing,
+) -> Result<(), Stop> {
+    if let Framing::Length(length) = incoming.framing {
+        read_fixed(wire, length.min(SKIPPED_BODY_MAX), timing).await?;
+    }
+    Ok(())
+}
+
+/// How fast a body comes.
+struct Pace<'a> {
+    timing: &'a Timing,
+    began: Instant,
+}
+
+impl<'a> Pace<'a> {
+    fn new(timing: &'a Timing) -> Self {
+        Self {
+            timing,
+            began: monotonic(),
+        }
+    }
+
+    /// Sets when the next bytes must be there. However fast a body came, it may not stop for
+    /// longer than [`Timing::body_pause`].
+    fn set_deadline(&self, wire: &Wire, received: usize) {
+        let earned_ms = (received as u64).saturating_mul(1_000) / BODY_BYTES_PER_SECOND;
+        let earned = Duration::from_millis(earned_ms);
+        let spent = monotonic().saturating_duration_since(self.began);
+        let left = self
+            .timing
+            .body
+            .saturating_add(earned)
+            .saturating_sub(spent);
+        wire.deadline.set(left.min(self.timing.body_pause));
+    }
+
+    /// Leaves out of the account the time since `since`, in which the server did not read.
+    fn pause(&mut self, since: Instant) {
+        let paused = monotonic().saturating_duration_since(since);
+        self.began = self.began.checked_add(paused).unwrap_or(self.began);
+    }
+
+    fn check(
+        &self,
+        read: Result<usize, Cut>,
+        progress: impl Fn() -> String,
+    ) -> Result<usize, Stop> {
+        match read {
+            Ok(0) => Err(Refusal::malformed(format!(
+                "the request body ended early, with {}",
+                progress()
+            ))
+            .into()),
+            Ok(read) => Ok(read),
+            Err(Cut::Expired) => Err(Refusal::new(
+                Kind::RequestTimeout,
+                format!(
+                    "the request body came too slowly, with {}; after {} s it must come at {BODY_BYTES_PER_SECOND} bytes a second",
+                    progress(),
+                    self.timing.body.as_secs_f64(),
+                ),
+            )
+            .into()),
+            Err(cut) => Err(cut.into()),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! HTTP on both sides: requests in, answers out, and requests to workers.
+//!
+//! The only room that names async-h1 and http-types. They parse heads and render messages; where
+//! a message begins and ends is decided here, because on an open port async-h1's own framing is
+//! not safe. A connection goes through the files in this order:
+//!
+//! - `server` accepts it, `sweeper` keeps its deadline, `wire` is its socket;
+//! - `connection` is its life, request after request;
+//! - `gate` reads a request's head by the rules of `scan`, `request_line` and `field`, `intake` its
+//!   body by those of `body`; `refusal` is what is said when they are broken;
+//! - a [`Service`] answers the [`Request`] with a [`Reply`].
+//!
+//! `client` is the other side, and `answer` how it reads what a worker says.
+
+pub mod answer;
+pub mod body;
+pub mod client;
+mod connection;
+mod field;
+mod gate;
+mod intake;
+pub mod properties;
+pub mod refusal;
+mod reply;
+mod request;
+mod request_line;
+pub mod scan;
+mod server;
+mod sweeper;
+mod wire;
+
+pub use field::Framing;
+pub use reply::Reply;
+pub use request::{Head, Method, Request};
+pub use server::{Options, Server, Stats, Timing};
+
+/// What the server asks for its answers.
+pub trait Service: Send + Sync + 'static {
+    /// Decides on the head alone, before any of the body is read: the body's limit in bytes, or
+    /// the answer that ends the matter (401, 403, 404, 405, ...).
+    fn admit(&self, head: &Head) -> Result<u64, Reply>;
+
+    /// Answers a whole request. A `HEAD` is answered as a `GET`; its body is not sent.
+    fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send;
+}
+
+#[cfg(test)]
+mod tests;

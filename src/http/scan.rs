@@ -1,0 +1,281 @@
+//! The strict reading of a request head: where it ends, and what it says about its own framing.
+//!
+//! Pure, over bytes. What it accepts has one meaning only: every line ends in CRLF, every byte is
+//! printable ASCII, there is one valid `Host`, and at most one way to tell where the body ends. The
+//! rules are RFC 9112's, and where that leaves a choice, the stricter one, so that no proxy in
+//! front can see other requests in the same bytes. BOUND: a head has at most [`HEAD_MAX`] bytes and
+//! [`FIELDS_MAX`] fields, its target at most [`TARGET_MAX`] bytes.
+
+use super::field::{self, Framing};
+use super::refusal::{Kind, Refusal};
+use super::request::Method;
+use super::request_line::{RequestLine, target_too_long};
+pub use super::request_line::{TARGET_MAX, Target};
+
+/// Bytes of a head at most. The rewritten head must stay below the 8,192 that async-h1 takes.
+pub const HEAD_MAX: usize = 7_936;
+/// Header fields at most; async-h1 takes 128.
+pub const FIELDS_MAX: usize = 100;
+
+/// Finds the end of a head in bytes that arrive piece by piece, and looks at each byte once.
+#[derive(Debug, Default)]
+pub struct HeadEnd {
+    /// Bytes that were looked at.
+    seen: usize,
+    /// How much of CR LF CR LF the last of them are.
+    matched: u8,
+}
+
+impl HeadEnd {
+    /// Looks at what is new in `bytes`, which begin where the head begins: the head's length when
+    /// its end is among them. Bytes that can stand in no head are refused at once, so that a
+    /// client which speaks something else need not wait for the deadline.
+    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        for &byte in bytes.get(self.seen..).unwrap_or_default() {
+            self.seen += 1;
+            self.matched = match (byte, self.matched) {
+                (b'\r', 0 | 2) | (b'\n', 1 | 3) => self.matched + 1,
+                (b'\n', _) => {
+                    return Err(Refusal::malformed(
+                        "a line of the request head ends in LF alone; it must end in CRLF",
+                    ));
+                }
+                (_, 1 | 3) => {
+                    return Err(Refusal::malformed(
+                        "the request head has a CR without LF; lines must end in CRLF",
+                    ));
+                }
+                (b'\t' | b' '..=b'~', _) => 0,
+                (0x16, 0) if self.seen == 1 => {
+                    return Err(Refusal::malformed(
+                        "this looks like TLS; the server speaks plain HTTP on this port",
+                    ));
+                }
+                (byte, _) => {
+                    return Err(Refusal::malformed(format!(
+                        "the request head has the byte 0x{byte:02x}; only printable ASCII and tabs may stand there"
+                    )));
+                }
+            };
+            if self.matched == 4 {
+                return Ok(Some(self.seen));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The refusal of a head that has no end within [`HEAD_MAX`] bytes.
+pub fn too_large(bytes: &[u8]) -> Refusal {
+    if bytes.contains(&b'\n') {
+        Refusal::new(
+            Kind::HeaderTooLarge,
+            format!("the request head has more than the {HEAD_MAX} bytes allowed"),
+        )
+    } else {
+        target_too_long()
+    }
+}
+
+/// A head that holds all rules.
+#[derive(Debug)]
+pub struct ScannedHead<'a> {
+    /// The method.
+    pub method: Method,
+    /// What the request is for.
+    pub target: Target<'a>,
+    /// The authority that the client asked for: of an absolute target, else of `Host`
+    /// (RFC 9112, 3.2.2). Absent in HTTP/1.0 alone.
+    pub host: Option<&'a str>,
+    /// Whether the client speaks HTTP/1.0.
+    pub is_1_0: bool,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// Whether the client would send a further request on this connection.
+    pub persistent: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The header lines with their line ends.
+    lines: &'a str,
+}
+
+/// Reads `head`, whose last bytes are the CRLF CRLF that [`HeadEnd`] found.
+pub fn scan(head: &[u8]) -> Result<ScannedHead<'_>, Refusal> {
+    let head = std::str::from_utf8(head)
+        .ok()
+        .filter(|head| head.is_ascii() && head.len() <= HEAD_MAX)
+        .and_then(|head| head.strip_suffix("\r\n"))
+        .ok_or_else(|| Refusal::malformed("the request head is not ASCII text"))?;
+    let (request_line, lines) = head
+        .split_once("\r\n")
+        .ok_or_else(|| Refusal::malformed("the request head has no request line"))?;
+    let line = RequestLine::parse(request_line)?;
+    let fields = Fields::read(lines)?;
+    if !line.is_1_0 && fields.host.is_none() {
+        return Err(Refusal::malformed(
+            "the Host header is missing; HTTP/1.1 wants exactly one",
+        ));
+    }
+    Ok(ScannedHead {
+        method: line.method,
+        target: line.target,
+        host: line.authority.or(fields.host),
+        is_1_0: line.is_1_0,
+        framing: fields.framing(line.is_1_0)?,
+        persistent: !fields.close && (!line.is_1_0 || fields.keep_alive),
+        // RFC 9110, 10.1.1: an expectation of an HTTP/1.0 client is ignored.
+        expects_continue: !line.is_1_0 && fields.expects_continue()?,
+        lines,
+    })
+}
+
+/// What the header says about framing and the connection.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a str>,
+    content_length: Option<u64>,
+    transfer_encoding: Option<&'a str>,
+    expect: Option<&'a str>,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(lines: &'a str) -> Result<Self, Refusal> {
+        let mut fields = Self::default();
+        for (count, line) in split_lines(lines).enumerate() {
+            if count == FIELDS_MAX {
+                return Err(Refusal::new(
+                    Kind::HeaderTooLarge,
+                    format!(
+                        "the request has more than the {FIELDS_MAX} header fields that are allowed"
+                    ),
+                ));
+            }
+            let (name, value) = field::split(line)?;
+            fields.take(name, value)?;
+        }
+        Ok(fields)
+    }
+
+    fn take(&mut self, name: &'a str, value: &'a str) -> Result<(), Refusal> {
+        if name.eq_ignore_ascii_case("host") {
+            field::check_host(value)?;
+            once(&mut self.host, value, "Host")
+        } else if name.eq_ignore_ascii_case("content-length") {
+            let length = field::parse_content_length(value)?;
+            once(&mut self.content_length, length, "Content-Length")
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            once(&mut self.transfer_encoding, value, "Transfer-Encoding")
+        } else if name.eq_ignore_ascii_case("expect") {
+            once(&mut self.expect, value, "Expect")
+        } else {
+            if name.eq_ignore_ascii_case("connection") {
+                self.close |= field::list_has(value, "close");
+                self.keep_alive |= field::list_has(value, "keep-alive");
+            }
+            Ok(())
+        }
+    }
+
+    fn framing(&self, is_1_0: bool) -> Result<Framing, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
+            (None, None) => Ok(Framing::None),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+            (Some(_), Some(_)) => Err(Refusal::malformed(
+                "the request has Content-Length and Transfer-Encoding; only one of them may stand",
+            )),
+            (Some(_), None) if is_1_0 => Err(Refusal::malformed(
+                "Transfer-Encoding is not part of HTTP/1.0; send Content-Length",
+            )),
+            (Some(codings), None) => field::check_codings(codings).map(|()| Framing::Chunked),
+        }
+    }
+
+    fn expects_continue(&self) -> Result<bool, Refusal> {
+        match self.expect {
+            None => Ok(false),
+            Some(value) if value.eq_ignore_ascii_case("100-continue") => Ok(true),
+            Some(value) => Err(Refusal::new(
+                Kind::ExpectationFailed,
+                format!(
+                    "the expectation {:?} cannot be met; 100-continue can",
+                    field::excerpt(value)
+                ),
+            )),
+        }
+    }
+}
+
+fn once<T>(place: &mut Option<T>, value: T, name: &str) -> Result<(), Refusal> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::malformed(format!(
+            "the {name} header stands there more than once"
+        ))),
+    }
+}
+
+fn split_lines(lines: &str) -> impl Iterator<Item = &str> {
+    lines.split_terminator("\r\n")
+}
+
+/// The `Host` that async-h1 is given. It pastes the value into a URL, so it never sees a
+/// client's.
+const FIXED_HOST: &str = "mecha";
+
+/// Fields that async-h1 does not see: they frame the message or concern the connection, and both
+/// are done with when it is asked.
+const WITHHELD: [&str; 11] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "expect",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "upgrade",
+    "http2-settings",
+];
+
+impl<'a> ScannedHead<'a> {
+    /// The header fields that async-h1 sees, without the fixed `Host`.
+    pub fn passed_fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        split_lines(self.lines)
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| {
+                !WITHHELD
+                    .iter()
+                    .any(|known| name.eq_ignore_ascii_case(known))
+            })
+            .map(|(name, value)| (name, field::trim(value)))
+    }
+
+    /// The message that async-h1 is given: HTTP/1.1, a fixed `Host`, and no body.
+    pub fn rewritten(&self) -> Vec<u8> {
+        let (path, query) = match self.target {
+            Target::Resource { path, query } => (path, query),
+            Target::Server => ("/", ""),
+        };
+        let mut message = Vec::with_capacity(self.lines.len() + path.len() + query.len() + 64);
+        let question_mark = if query.is_empty() { "" } else { "?" };
+        for part in [self.method.as_str(), " ", path, question_mark, query] {
+            message.extend_from_slice(part.as_bytes());
+        }
+        for part in [" HTTP/1.1\r\nhost: ", FIXED_HOST, "\r\n"] {
+            message.extend_from_slice(part.as_bytes());
+        }
+        for (name, value) in self.passed_fields() {
+            for part in [name, ":", value, "\r\n"] {
+                message.extend_from_slice(part.as_bytes());
+            }
+        }
+        message.extend_from_slice(b"\r\n");
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests;

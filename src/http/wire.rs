@@ -1,0 +1,214 @@
+//! One connection's socket: bytes in and out, each wait under the connection's deadline.
+//!
+//! BOUND: an idle connection keeps at most [`KEPT_BUFFER`] bytes of buffer, and none before its
+//! first byte has come.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use async_io::Async;
+use smol::io::AsyncWrite;
+
+use super::reply::Rendered;
+use super::sweeper::{Cut, Deadline, Phase};
+use crate::clock::monotonic;
+
+/// Bytes that the first read of a request asks for, and the buffer kept between requests.
+pub(super) const KEPT_BUFFER: usize = 2 * 1024;
+/// Bytes that a read of a discarded body asks for.
+const DISCARD_BUFFER: usize = 16 * 1024;
+/// Bytes read and dropped at most before a connection is closed whose client is still sending.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Async<TcpStream>,
+    /// Its one deadline.
+    pub(super) deadline: Deadline,
+    /// Who is at the other end.
+    pub(super) peer: SocketAddr,
+    /// Bytes that were read and belong to nothing yet; pipelined requests wait here.
+    pub(super) inbox: Vec<u8>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Async<TcpStream>, peer: SocketAddr, deadline: Deadline) -> Self {
+        // A small answer must not wait for the acknowledgement of the one before.
+        if let Err(error) = stream.get_ref().set_nodelay(true) {
+            log::debug!("{peer}: TCP_NODELAY cannot be set: {error}");
+        }
+        Self {
+            stream,
+            deadline,
+            peer,
+            inbox: Vec::new(),
+        }
+    }
+
+    /// Waits for the first bytes of a request and reads them into the empty inbox; 0 at the end of
+    /// the stream. While it waits there is no buffer of more than [`KEPT_BUFFER`].
+    pub(super) async fn first_bytes(&mut self, patience: Duration) -> Result<usize, Cut> {
+        if self.inbox.capacity() > KEPT_BUFFER {
+            self.inbox = Vec::new();
+        }
+        self.deadline.set(patience);
+        let (stream, inbox) = (&self.stream, &mut self.inbox);
+        // Not read first, as everywhere else: as a rule there is nothing yet.
+        let reading = poll_fn(|context| {
+            loop {
+                ready!(stream.poll_readable(context))?;
+                match read_now(stream, inbox, KEPT_BUFFER) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done),
+                }
+            }
+        });
+        Ok(self.deadline.guard(Phase::Closing, reading).await??)
+    }
+
+    /// Reads up to `room` bytes behind those in the inbox; 0 at the end of the stream.
+    pub(super) async fn fill(&mut self, room: usize) -> Result<usize, Cut> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let read = self.read_behind(&mut inbox, room).await;
+        self.inbox = inbox;
+        read
+    }
+
+    /// Reads up to `room` bytes behind those in `buffer`; 0 at the end of the stream.
+    pub(super) async fn read_behind(
+        &self,
+        buffer: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<usize, Cut> {
+        let reading = poll_fn(|context| {
+            loop {
+                match read_now(&self.stream, buffer, room) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done),
+                }
+                ready!(self.stream.poll_readable(context))?;
+            }
+        });
+        Ok(self.deadline.guard(Phase::Ended, reading).await??)
+    }
+
+    /// Writes an answer; `patience` is how long the client may take to take it.
+    pub(super) async fn write(&self, answer: &Rendered, patience: Duration) -> Result<(), Cut> {
+        self.write_parts([&answer.front, &answer.rest], patience)
+            .await
+    }
+
+    /// Writes `parts`, in one call where the socket takes all.
+    pub(super) async fn write_parts(
+        &self,
+        parts: [&[u8]; 2],
+        patience: Duration,
+    ) -> Result<(), Cut> {
+        let [mut front, mut rest] = parts;
+        let mut has_deadline = false;
+        self.deadline.clear();
+        let writing = poll_fn(|context| {
+            while !front.is_empty() || !rest.is_empty() {
+                let slices = [IoSlice::new(front), IoSlice::new(rest)];
+                let mut stream = &self.stream;
+                let stream = Pin::new(&mut stream);
+                let written = if rest.is_empty() {
+                    stream.poll_write(context, front)
+                } else {
+                    stream.poll_write_vectored(context, &slices)
+                };
+                if written.is_pending() && !has_deadline {
+                    has_deadline = true;
+                    self.deadline.set(patience);
+                }
+                let written = ready!(written)?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero)));
+                }
+                let of_front = written.min(front.len());
+                front = front.get(of_front..).unwrap_or_default();
+                rest = rest.get(written - of_front..).unwrap_or_default();
+            }
+            Poll::Ready(Ok::<(), io::Error>(()))
+        });
+        self.deadline.guard(Phase::Ended, writing).await??;
+        Ok(())
+    }
+
+    /// Waits until the connection is known to be broken. The end of the client's stream does not
+    /// count: who has sent all of a request may close that direction and wait for the answer.
+    pub(super) async fn broken(&self) -> io::Error {
+        let looking = poll_fn(|context| {
+            loop {
+                if let Err(error) = ready!(self.stream.poll_readable(context)) {
+                    return Poll::Ready(error);
+                }
+                match self.stream.get_ref().peek(&mut [0]) {
+                    // The end, or a further request: no more can be learned by looking.
+                    Ok(_) => return Poll::Pending,
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                        ) => {}
+                    Err(error) => return Poll::Ready(error),
+                }
+            }
+        });
+        looking.await
+    }
+
+    /// Closes the connection so that the last answer is not lost.
+    ///
+    /// A socket that is closed while bytes wait in it sends a reset, which can overtake the answer
+    /// and make it vanish at the client. So the direction to the client is closed first, and what
+    /// it is still sending is read and dropped: until it closes, too, until nothing comes for
+    /// `pause`, or until `total` is over. `rushed`: only if there is something to drop.
+    pub(super) async fn close(mut self, rushed: bool, pause: Duration, total: Duration) {
+        if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let may_leave = rushed && self.inbox.is_empty();
+        let mut dropped = Vec::new();
+        if may_leave {
+            match read_now(&self.stream, &mut dropped, 1) {
+                Ok(read) if read > 0 => {}
+                _ => return,
+            }
+        }
+        self.inbox = Vec::new();
+        let started = monotonic();
+        let mut count = 0;
+        while count < LINGER_BYTES_MAX {
+            let left = total.saturating_sub(monotonic().duration_since(started));
+            if left.is_zero() {
+                return;
+            }
+            self.deadline.set(pause.min(left));
+            dropped.clear();
+            match self.read_behind(&mut dropped, DISCARD_BUFFER).await {
+                Ok(read) if read > 0 => count += read,
+                _ => return,
+            }
+        }
+    }
+}
+
+fn read_now(stream: &Async<TcpStream>, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    let length = buffer.len();
+    buffer.resize(length + room, 0);
+    let read = loop {
+        let into = buffer.get_mut(length..).unwrap_or_default();
+        match stream.get_ref().read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => break done,
+        }
+    };
+    buffer.truncate(length + read.as_ref().map_or(0, |read| *read));
+    read
+}

@@ -20,9 +20,11 @@
 
 pub mod budget;
 pub mod clock;
+pub mod config;
 pub mod drain;
 pub mod http;
 pub mod id;
+pub mod logging;
 pub mod queue;
 pub mod roster;
 pub mod secret;

@@ -1,0 +1,305 @@
+//! Flags, environment and file joined into one [`Config`]: a flag beats a variable, a variable
+//! beats the file, the file beats the default.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::addr::{self, Addr};
+use super::environment::Environment;
+use super::file::{self, Settings};
+use super::problem::{Error, Problems};
+use super::secrets::{Secrets, check_header_secret};
+use super::{Args, Config, LogFormat, value};
+use crate::secret::Secret;
+use crate::worker::{Target, Worker};
+
+/// Where the server listens, and where a client looks for it, if nobody says otherwise.
+pub(crate) const DEFAULT_ADDR: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 21_212);
+
+const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+
+/// The file that flags and environment name. An error where the variable is unusable.
+pub(super) fn file_path(args: &Args, environment: &Environment) -> Result<Option<PathBuf>, String> {
+    if let Some(path) = &args.config {
+        return Ok(Some(path.clone()));
+    }
+    match environment.variable("MECHA_CONFIG") {
+        Some(path) if path.is_empty() => {
+            Err("MECHA_CONFIG is set and empty; name a file or unset it".to_owned())
+        }
+        path => Ok(path.map(PathBuf::from)),
+    }
+}
+
+/// Reads everything and reports every problem.
+pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Error> {
+    let mut problems = Problems::default();
+    let mut secrets = Secrets::new(environment);
+    let mut warnings = Vec::new();
+
+    let keys_replaced = args.api_key.is_some() || environment.variable("MECHA_API_KEY").is_some();
+    let path = file_path(args, environment).unwrap_or_else(|text| {
+        problems.add(0, text);
+        None
+    });
+    let settings = match &path {
+        Some(path) => file::read(path, keys_replaced, &mut secrets, &mut problems),
+        None => Settings::default(),
+    };
+    if let Some(path) = path.filter(|_| secrets.has_literal()) {
+        warnings.extend(warn_of_readable_secrets(&path));
+    }
+
+    let given_keys = read_given_keys(args, &mut secrets, &mut problems, &mut warnings);
+    let api_keys = given_keys.or(settings.api_keys).unwrap_or_default();
+    let addr = read_addr(args, environment, settings.addr, &mut problems);
+    let data = read_data(args, environment, settings.data, &mut problems);
+    let log = read_log(args, environment, &mut problems);
+    let allow_anonymous = read_allow_anonymous(args, environment, &mut problems);
+    if api_keys.is_empty() && !keys_replaced && !addr.ip().to_canonical().is_loopback() {
+        if allow_anonymous {
+            warnings.push(format!(
+                "no API key is set: whoever reaches {addr} may submit tasks and read results"
+            ));
+        } else {
+            problems.add(0, anonymous_text(addr));
+        }
+    }
+    if settings.limits.task_body > settings.limits.memory {
+        warnings.push(format!(
+            "limits.task_body ({}) is above limits.memory ({}), which is the limit that counts",
+            value::size_text(settings.limits.task_body),
+            value::size_text(settings.limits.memory)
+        ));
+    }
+    for worker in &settings.workers {
+        warnings.extend(warn_of_command(worker, environment));
+    }
+
+    let mut secret_variables = secrets.variables();
+    secret_variables.push("MECHA_API_KEY".to_owned());
+    secret_variables.sort();
+    secret_variables.dedup();
+    problems.or(Config {
+        addr,
+        api_keys,
+        allow_anonymous,
+        data,
+        log,
+        drain: settings.drain.unwrap_or(DEFAULT_DRAIN),
+        limits: settings.limits,
+        workers: settings.workers,
+        secret_variables,
+        warnings,
+    })
+}
+
+fn anonymous_text(addr: SocketAddr) -> String {
+    format!(
+        "{addr} can be reached from other machines and no API key is set; set MECHA_API_KEY, listen on 127.0.0.1:{}, or allow it with --allow-anonymous",
+        addr.port()
+    )
+}
+
+/// The API key of the command line or the environment. `Some` where one is given, even a bad
+/// one: the file's keys are replaced either way.
+fn read_given_keys(
+    args: &Args,
+    secrets: &mut Secrets<'_>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<Secret>> {
+    let (name, read) = match &args.api_key {
+        Some(written) => {
+            let written = written.reveal();
+            if !written.starts_with("env:") && !written.starts_with("file:") {
+                warnings.push(
+                    "the key behind --api-key can be seen in the list of processes; use MECHA_API_KEY, env:NAME or file:/path"
+                        .to_owned(),
+                );
+            }
+            ("--api-key", secrets.read(written))
+        }
+        None => match secrets.environment().text("MECHA_API_KEY") {
+            Ok(None) => return None,
+            Ok(Some(written)) => ("MECHA_API_KEY", secrets.read(written)),
+            Err(text) => {
+                problems.add(0, text);
+                return Some(Vec::new());
+            }
+        },
+    };
+    match read.and_then(check_header_secret) {
+        Ok(key) => Some(vec![key]),
+        Err(text) => {
+            problems.add(0, format!("{name}: {text}"));
+            Some(Vec::new())
+        }
+    }
+}
+
+/// The address to listen on. Any address stands in for one that could not be read, since the
+/// problem ends the matter.
+fn read_addr(
+    args: &Args,
+    environment: &Environment,
+    of_file: Option<Addr>,
+    problems: &mut Problems,
+) -> SocketAddr {
+    let read = given(args.addr.as_deref(), "--addr", "MECHA_ADDR", environment).and_then(|given| {
+        let Some((name, text)) = given else {
+            let Some(addr) = of_file else {
+                return Ok(DEFAULT_ADDR);
+            };
+            return addr
+                .resolve()
+                .map_err(|text| format!("addr = \"{addr}\": {text}"));
+        };
+        addr::parse(text)
+            .and_then(|addr| addr.resolve())
+            .map_err(|error| format!("{name} {text}: {error}"))
+    });
+    read.unwrap_or_else(|text| {
+        problems.add(0, text);
+        DEFAULT_ADDR
+    })
+}
+
+fn read_data(
+    args: &Args,
+    environment: &Environment,
+    of_file: Option<PathBuf>,
+    problems: &mut Problems,
+) -> PathBuf {
+    let (name, path) = match (&args.data, environment.variable("MECHA_DATA")) {
+        (Some(path), _) => ("--data", path.as_path()),
+        (None, Some(path)) => ("MECHA_DATA", Path::new(path)),
+        (None, None) => match of_file {
+            Some(path) => return path,
+            None => ("the data directory", Path::new("~/.mecha/data")),
+        },
+    };
+    let read = if path.as_os_str().is_empty() {
+        Err("an empty path; name a directory".to_owned())
+    } else {
+        environment.expand_home(path)
+    };
+    read.unwrap_or_else(|text| {
+        let text = if name == "the data directory" {
+            "HOME is not set, so there is no default for the data directory; name one with --data DIR or MECHA_DATA"
+                .to_owned()
+        } else {
+            format!("{name} {}: {text}", path.display())
+        };
+        problems.add(0, text);
+        path.to_owned()
+    })
+}
+
+fn read_log(args: &Args, environment: &Environment, problems: &mut Problems) -> LogFormat {
+    let read =
+        given(args.log.as_deref(), "--log", "MECHA_LOG", environment).and_then(
+            |given| match given {
+                None | Some((_, "text")) => Ok(LogFormat::Text),
+                Some((_, "json")) => Ok(LogFormat::Json),
+                Some((name, other)) => {
+                    Err(format!("{name} {other}: not a format; write text or json"))
+                }
+            },
+        );
+    read.unwrap_or_else(|text| {
+        problems.add(0, text);
+        LogFormat::Text
+    })
+}
+
+fn read_allow_anonymous(args: &Args, environment: &Environment, problems: &mut Problems) -> bool {
+    if args.allow_anonymous {
+        return true;
+    }
+    match environment
+        .variable("MECHA_ALLOW_ANONYMOUS")
+        .map(OsStr::to_str)
+    {
+        None | Some(Some("" | "0")) => false,
+        Some(Some("1")) => true,
+        Some(other) => {
+            let shown = other.unwrap_or("(not UTF-8)");
+            problems.add(
+                0,
+                format!("MECHA_ALLOW_ANONYMOUS {shown}: write 1 to allow it, or unset it"),
+            );
+            false
+        }
+    }
+}
+
+/// The text of a flag, else of its variable, with the name of the one that counts.
+fn given<'a>(
+    flag: Option<&'a str>,
+    flag_name: &'static str,
+    variable_name: &'static str,
+    environment: &'a Environment,
+) -> Result<Option<(&'static str, &'a str)>, String> {
+    if let Some(text) = flag {
+        return Ok(Some((flag_name, text)));
+    }
+    let text = environment.text(variable_name)?;
+    Ok(text.map(|text| (variable_name, text)))
+}
+
+fn warn_of_readable_secrets(path: &Path) -> Option<String> {
+    let mode = path.metadata().ok()?.mode();
+    (mode & 0o004 != 0).then(|| {
+        format!(
+            "{} holds a secret and every user of this machine may read it; chmod 600 the file, or write env:NAME or file:/path for the secret",
+            path.display()
+        )
+    })
+}
+
+/// What would fail every attempt, if it is still so when they start.
+fn warn_of_command(worker: &Worker, environment: &Environment) -> Option<String> {
+    let Target::Command { argv, env, cwd } = &worker.target else {
+        return None;
+    };
+    if let Some(cwd) = cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
+        return Some(format!(
+            "worker {}: the directory {} does not exist",
+            worker.name,
+            cwd.display()
+        ));
+    }
+    let program = argv.first()?;
+    let own_path = env
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, path)| OsStr::new(path.reveal()));
+    let search = own_path.or_else(|| environment.variable("PATH"))?;
+    let is_there = if program.contains('/') {
+        // A relative path counts from the worker's directory.
+        is_executable(&cwd.as_deref().unwrap_or(Path::new("")).join(program))
+    } else {
+        std::env::split_paths(search).any(|directory| is_executable(&directory.join(program)))
+    };
+    (!is_there).then(|| {
+        let place = if program.contains('/') {
+            ""
+        } else {
+            " in PATH"
+        };
+        format!(
+            "worker {}: there is no program {program:?}{place}",
+            worker.name
+        )
+    })
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}

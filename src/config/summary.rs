@@ -1,0 +1,71 @@
+//! A configuration in a few lines for people, its secrets left out.
+
+use super::{Config, value};
+use crate::worker::{Target, Worker};
+
+impl Config {
+    /// Name and value of each setting, in the order in which an operator asks for them. Of
+    /// secrets only their number is told, of a command only its program.
+    pub fn summary(&self) -> Vec<(&'static str, String)> {
+        let keys = match (self.api_keys.len(), self.allow_anonymous) {
+            (0, false) => "none: the API is open to this machine".to_owned(),
+            (0, true) => "none: the API is open".to_owned(),
+            (number, _) => format!("{number} set"),
+        };
+        let limits = &self.limits;
+        let mut lines = vec![
+            ("addr", self.addr.to_string()),
+            ("api_key", keys),
+            (
+                "data",
+                self.data.display().to_string().escape_debug().to_string(),
+            ),
+            ("drain", value::duration_text(self.drain)),
+            (
+                "limits",
+                format!(
+                    "task_body {}, memory {}, connections {}, queue {}, retention {}, disk_reserve {}",
+                    value::size_text(limits.task_body),
+                    value::size_text(limits.memory),
+                    limits.connections,
+                    limits.queue,
+                    value::duration_text(limits.retention),
+                    value::size_text(limits.disk_reserve)
+                ),
+            ),
+        ];
+        if self.workers.is_empty() {
+            lines.push(("workers", "none in the file".to_owned()));
+        }
+        lines.extend(
+            self.workers
+                .iter()
+                .map(|worker| ("worker", worker_line(worker))),
+        );
+        lines
+    }
+}
+
+fn worker_line(worker: &Worker) -> String {
+    let target = match &worker.target {
+        Target::Endpoint { endpoint, token } => {
+            let token = if token.is_some() { " with a token" } else { "" };
+            format!("{endpoint}{token}")
+        }
+        Target::Command { argv, .. } => {
+            format!("command {:?}", argv.first().map_or("", String::as_str))
+        }
+    };
+    let rate = worker
+        .rate
+        .map(|rate| format!(", rate {}", value::rate_text(rate)))
+        .unwrap_or_default();
+    format!(
+        "{}: {target}, timeout {}, concurrency {}{rate}, max_attempts {}, backoff {}",
+        worker.name,
+        value::duration_text(worker.timeout),
+        worker.concurrency,
+        worker.max_attempts,
+        value::duration_text(worker.backoff)
+    )
+}

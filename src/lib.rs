@@ -21,6 +21,7 @@
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod dispatch;
 pub mod drain;
 pub mod http;
 pub mod id;

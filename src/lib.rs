@@ -18,6 +18,7 @@
 //!
 //! `api` and `dispatch` know neither each other nor the store. `DESIGN.md` has the reasons.
 
+pub mod api;
 pub mod budget;
 pub mod clock;
 pub mod config;

@@ -1,0 +1,245 @@
+//! Every refusal: its status, its code, and what it says to people.
+//!
+//! Inner rooms know nothing of HTTP: their errors become answers here. What the text says is
+//! about the request and the limits, never about the inside of the server.
+
+use std::borrow::Cow;
+
+use crate::http::Reply;
+use crate::queue;
+use crate::task::TaskId;
+use crate::worker::{NotAName, WorkerName};
+
+/// A refusal: `{"error": message, "code": code}` under a status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    /// 400 to 599.
+    pub(super) status: u16,
+    /// Stable, `snake_case`.
+    pub(super) code: &'static str,
+    /// For people: names the offending thing and what would be right.
+    pub(super) message: Cow<'static, str>,
+    /// A header field that belongs to the status: `Allow`, `WWW-Authenticate`.
+    pub(super) header: Option<(&'static str, Cow<'static, str>)>,
+}
+
+impl ApiError {
+    pub(super) fn new(
+        status: u16,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// 401, the same for a missing key and a wrong one.
+    pub(super) fn unauthorized() -> Self {
+        let message =
+            "this server wants an API key: send Authorization: Bearer <key> or X-API-Key: <key>";
+        Self {
+            header: Some(("www-authenticate", "Bearer".into())),
+            ..Self::new(401, "unauthorized", message)
+        }
+    }
+
+    pub(super) fn unknown_path() -> Self {
+        Self::new(404, "unknown_path", "there is nothing at this path")
+    }
+
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
+        Self {
+            header: Some(("allow", allow.to_owned().into())),
+            ..Self::new(
+                405,
+                "method_not_allowed",
+                format!("this path takes the methods {allow}"),
+            )
+        }
+    }
+
+    pub(super) fn unknown_task(id: TaskId) -> Self {
+        Self::new(404, "unknown_task", format!("there is no task {id}"))
+    }
+
+    pub(super) fn unknown_worker(name: &WorkerName) -> Self {
+        Self::new(404, "unknown_worker", format!("there is no worker {name}"))
+    }
+
+    /// The name is one that no worker can have; it may be long, so it is not repeated.
+    pub(super) fn impossible_worker(reason: NotAName) -> Self {
+        Self::new(
+            404,
+            "unknown_worker",
+            format!("there is no worker of that name: {reason}"),
+        )
+    }
+
+    pub(super) fn no_online_workers() -> Self {
+        Self::new(
+            503,
+            "no_online_workers",
+            "no worker is online; name one in \"worker\" to let the task wait for it",
+        )
+    }
+
+    pub(super) fn draining() -> Self {
+        Self::new(
+            503,
+            "draining",
+            "the server is stopping and takes no new tasks",
+        )
+    }
+
+    pub(super) fn store_failed() -> Self {
+        Self::new(
+            503,
+            "store_failed",
+            "the store failed and the server is stopping; whether a change that was under way was made is unknown",
+        )
+    }
+
+    pub(super) fn overloaded() -> Self {
+        Self::new(503, "overloaded", "the server is overloaded; try again")
+    }
+
+    /// A value could not be rendered as JSON, which no valid value brings about.
+    pub(super) fn internal() -> Self {
+        Self::new(500, "internal", "the server failed to answer this request")
+    }
+
+    /// The answer.
+    pub(super) fn into_reply(self) -> Reply {
+        let reply = Reply::error(self.status, self.code, &self.message);
+        match self.header {
+            Some((name, value)) => reply.with_header(name, &value),
+            None => reply,
+        }
+    }
+}
+
+impl From<queue::Error> for ApiError {
+    fn from(error: queue::Error) -> Self {
+        use queue::Error as E;
+        match error {
+            E::UnknownTask(id) => Self::unknown_task(id),
+            E::QueueFull { limit } => Self::new(
+                429,
+                "queue_full",
+                format!("{limit} tasks are pending, as many as may be"),
+            ),
+            E::IdempotencyMismatch { task } => Self::new(
+                409,
+                "idempotency_mismatch",
+                format!("this Idempotency-Key was used with another body, for task {task}"),
+            ),
+            E::AlreadyEnded { task, state } => Self::new(
+                409,
+                "already_ended",
+                format!("task {task} has ended: it is {state}"),
+            ),
+            E::NotFailed { task, state } => Self::new(
+                409,
+                "not_failed",
+                format!("task {task} is {state}; only a failed task can be retried"),
+            ),
+            E::DiskReserve { free, reserve } => Self::new(
+                507,
+                "disk_reserve",
+                format!("{free} bytes are free on the server's disk; {reserve} must stay free"),
+            ),
+            E::WorkerHasTasks { worker, waiting } => Self::new(
+                409,
+                "worker_has_tasks",
+                format!("worker {worker} has {waiting} pending or dispatched tasks"),
+            ),
+            E::Overloaded => Self::overloaded(),
+            E::Unreadable => Self::internal(),
+            E::StoreFailed => Self::store_failed(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::State;
+
+    #[test]
+    fn every_error_of_the_queue_has_its_status_and_code() {
+        use queue::Error as E;
+        let task: TaskId = "0k3v00000000000a".parse().unwrap();
+        let worker: WorkerName = "claude".parse().unwrap();
+        for (error, status, code, named) in [
+            (
+                E::UnknownTask(task),
+                404,
+                "unknown_task",
+                "0k3v00000000000a",
+            ),
+            (E::QueueFull { limit: 7 }, 429, "queue_full", "7"),
+            (
+                E::IdempotencyMismatch { task },
+                409,
+                "idempotency_mismatch",
+                "0k3v00000000000a",
+            ),
+            (
+                E::AlreadyEnded {
+                    task,
+                    state: State::Completed,
+                },
+                409,
+                "already_ended",
+                "completed",
+            ),
+            (
+                E::NotFailed {
+                    task,
+                    state: State::Pending,
+                },
+                409,
+                "not_failed",
+                "pending",
+            ),
+            (
+                E::DiskReserve {
+                    free: 5,
+                    reserve: 10,
+                },
+                507,
+                "disk_reserve",
+                "10",
+            ),
+            (
+                E::WorkerHasTasks { worker, waiting: 3 },
+                409,
+                "worker_has_tasks",
+                "claude",
+            ),
+            (E::Overloaded, 503, "overloaded", "try again"),
+            (E::StoreFailed, 503, "store_failed", "store"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!((error.status, error.code), (status, code));
+            assert!(error.message.contains(named), "{error:?}");
+            assert!(!error.message.ends_with('.'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_carry_the_header_of_their_status() {
+        assert_eq!(
+            ApiError::unauthorized().header,
+            Some(("www-authenticate", "Bearer".into()))
+        );
+        assert_eq!(
+            ApiError::method_not_allowed("GET").header,
+            Some(("allow", "GET".into()))
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The HTTP interface: who may ask, what for, and what the answer is.
+//!
+//! The only room that knows routes and statuses. A request is judged in this order: does it come
+//! from a foreign page (403), does it have a key (401), is there such a path (404) and method
+//! (405), does the server still work (503), and only then by its endpoint.
+//!
+//! Bounded by the limits of bodies here, by the budget for everything that is read to be shown,
+//! and by the queue's own bounds.
+
+mod auth;
+mod change;
+mod error;
+mod health;
+mod list;
+mod memory;
+mod origin;
+mod query;
+mod refusals;
+mod route;
+mod submission;
+mod tasks;
+mod view;
+mod workers;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use smol::{Executor, lock};
+
+use self::auth::Credentials;
+use self::error::ApiError;
+use self::origin::Provenance;
+use self::refusals::Refusals;
+use self::route::{Access, Body, Endpoint, Target};
+use crate::budget::Budget;
+use crate::drain::{Cause, Drain};
+use crate::http::{Head, Reply, Request, Service};
+use crate::queue::Queue;
+use crate::roster::Roster;
+use crate::secret::{Keyring, Secret};
+
+/// Bytes of a body that means nothing and is ignored.
+const IGNORED_BODY_MAX: u64 = 16 << 10;
+
+/// Bytes of a worker's settings as JSON.
+const WORKER_BODY_MAX: u64 = 64 << 10;
+
+/// What an [`Api`] works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Tasks and registered workers.
+    pub queue: Queue,
+    /// The workers there are.
+    pub roster: Roster,
+    /// Memory for what is shown.
+    pub budget: Budget,
+    /// Whether the server stops.
+    pub drain: Drain,
+    /// The address that was bound: on loopback and without a key, foreign hosts are refused.
+    pub addr: SocketAddr,
+    /// Keys that open the API; empty: it is open.
+    pub api_keys: Vec<Secret>,
+    /// Bytes of a `POST /task` body at most.
+    pub task_body_max: u64,
+    /// Runs what must come to its end though its client is gone.
+    pub executor: Arc<Executor<'static>>,
+}
+
+/// Answers requests.
+#[derive(Debug)]
+pub struct Api {
+    queue: Queue,
+    roster: Roster,
+    budget: Budget,
+    drain: Drain,
+    is_loopback: bool,
+    keys: RwLock<Arc<Keyring>>,
+    task_body_max: AtomicU64,
+    /// Held for reading while a task is submitted, for writing while a worker is registered or
+    /// removed.
+    worker_changes: Arc<lock::RwLock<()>>,
+    executor: Arc<Executor<'static>>,
+    refusals: Refusals,
+}
+
+impl Api {
+    /// An interface to `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            queue: parts.queue,
+            roster: parts.roster,
+            budget: parts.budget,
+            drain: parts.drain,
+            is_loopback: is_loopback(parts.addr.ip()),
+            keys: RwLock::new(Arc::new(Keyring::new(&parts.api_keys))),
+            task_body_max: AtomicU64::new(parts.task_body_max),
+            worker_changes: Arc::default(),
+            executor: parts.executor,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Replaces the keys that open the API. Requests that were let in already go on.
+    pub fn set_keys(&self, api_keys: &[Secret]) {
+        let keys = Arc::new(Keyring::new(api_keys));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// Replaces the limit of `POST /task` bodies, in bytes.
+    pub fn set_task_body_max(&self, task_body_max: u64) {
+        self.task_body_max.store(task_body_max, Ordering::Relaxed);
+    }
+
+    fn check(&self, head: &Head) -> Result<u64, ApiError> {
+        let route = route::find(head.method, &head.path);
+        if route.access == Access::Keyed {
+            self.check_caller(head)?;
+        }
+        let (endpoint, body) = match route.target {
+            Target::Endpoint { endpoint, body, .. } => (endpoint, body),
+            Target::Options { .. } => return Ok(IGNORED_BODY_MAX),
+            Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
+            Target::Unknown => return Err(ApiError::unknown_path()),
+        };
+        check_running(self.drain.cause(), endpoint)?;
+        Ok(match body {
+            Body::Absent => 0,
+            Body::Ignored => IGNORED_BODY_MAX,
+            Body::Worker => WORKER_BODY_MAX,
+            Body::Task => self.task_body_max.load(Ordering::Relaxed),
+        })
+    }
+
+    fn check_caller(&self, head: &Head) -> Result<(), ApiError> {
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        Provenance::of(head)
+            .check(self.is_loopback && keys.is_empty())
+            .map_err(|foreign| ApiError::new(403, "foreign_origin", foreign.to_string()))?;
+        if Credentials::of(head).open(&keys) {
+            Ok(())
+        } else {
+            Err(ApiError::unauthorized())
+        }
+    }
+
+    async fn dispatch(&self, request: Request) -> Result<Reply, ApiError> {
+        let Request {
+            head,
+            mut body,
+            mut permit,
+        } = request;
+        let (endpoint, segment, use_of_body) = match route::find(head.method, &head.path).target {
+            Target::Endpoint {
+                endpoint,
+                segment,
+                body,
+            } => (endpoint, segment, body),
+            Target::Options { allow } => return Ok(Reply::empty(204).with_header("allow", &allow)),
+            Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
+            Target::Unknown => return Err(ApiError::unknown_path()),
+        };
+        if matches!(use_of_body, Body::Ignored | Body::Absent) {
+            // It must not take memory while the answer is waited for.
+            body = Vec::new();
+            permit = self.budget.empty();
+        }
+        match endpoint {
+            Endpoint::Health => Ok(health::reply(self.drain.cause())),
+            Endpoint::SubmitTask => self.submit_task(&head, body, permit).await,
+            Endpoint::ShowTask => self.show_task(&head, segment).await,
+            Endpoint::CancelTask => self.cancel_task(segment).await,
+            Endpoint::RetryTask => self.retry_task(segment).await,
+            Endpoint::ListTasks => self.list_tasks(&head).await,
+            Endpoint::ListWorkers => self.list_workers().await,
+            Endpoint::PutWorker => self.put_worker(segment, &body).await,
+            Endpoint::DeleteWorker => self.delete_worker(segment).await,
+        }
+    }
+
+    fn refuse(&self, error: ApiError) -> Reply {
+        self.refusals.note(&error);
+        error.into_reply()
+    }
+}
+
+impl Service for Api {
+    fn admit(&self, head: &Head) -> Result<u64, Reply> {
+        self.check(head).map_err(|error| self.refuse(error))
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        self.dispatch(request)
+            .await
+            .unwrap_or_else(|error| self.refuse(error))
+    }
+}
+
+/// Refuses what a server that stops cannot do: new tasks, and everything once its store failed.
+fn check_running(cause: Option<Cause>, endpoint: Endpoint) -> Result<(), ApiError> {
+    match (cause, endpoint) {
+        (None, _) | (_, Endpoint::Health) => Ok(()),
+        (Some(Cause::StoreFailed), _) => Err(ApiError::store_failed()),
+        (Some(Cause::Asked), Endpoint::SubmitTask) => Err(ApiError::draining()),
+        (Some(Cause::Asked), _) => Ok(()),
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_stops_still_shows_what_it_can() {
+        for (cause, endpoint, code) in [
+            (None, Endpoint::SubmitTask, None),
+            (Some(Cause::Asked), Endpoint::SubmitTask, Some("draining")),
+            (Some(Cause::Asked), Endpoint::ShowTask, None),
+            (Some(Cause::Asked), Endpoint::CancelTask, None),
+            (Some(Cause::Asked), Endpoint::Health, None),
+            (
+                Some(Cause::StoreFailed),
+                Endpoint::SubmitTask,
+                Some("store_failed"),
+            ),
+            (
+                Some(Cause::StoreFailed),
+                Endpoint::ListWorkers,
+                Some("store_failed"),
+            ),
+            (Some(Cause::StoreFailed), Endpoint::Health, None),
+        ] {
+            let refused = check_running(cause, endpoint).err().map(|error| error.code);
+            assert_eq!(refused, code, "{cause:?} {endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_from_other_addresses() {
+        for (ip, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("192.168.1.2", false),
+        ] {
+            assert_eq!(is_loopback(ip.parse().unwrap()), expected, "{ip}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Which endpoint a method and a path mean.
+//!
+//! The path is compared as it came: a percent-encoded spelling of a path, or one with a slash at
+//! its end, is another path. No identifier of this interface needs encoding.
+
+use crate::http::Method;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Health,
+    SubmitTask,
+    ShowTask,
+    CancelTask,
+    RetryTask,
+    ListTasks,
+    ListWorkers,
+    PutWorker,
+    DeleteWorker,
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, from anywhere.
+    Open,
+    /// Who has a key, where one is set, and is no foreign page in a browser.
+    Keyed,
+}
+
+/// What an endpoint does with the request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// It is read and ignored.
+    Ignored,
+    /// There is none, and so nothing need say how long it is: `curl -X POST` does not.
+    Absent,
+    /// It is a task.
+    Task,
+    /// It is a worker's settings.
+    Worker,
+}
+
+/// Method, path, meaning, access, body. `{}` stands for one path segment that is not empty.
+/// HEAD is understood wherever GET is, and OPTIONS everywhere.
+struct Line(Method, &'static str, Endpoint, Access, Body);
+
+const TABLE: &[Line] = &[
+    Line(
+        Method::Get,
+        "/health",
+        Endpoint::Health,
+        Access::Open,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Post,
+        "/task",
+        Endpoint::SubmitTask,
+        Access::Keyed,
+        Body::Task,
+    ),
+    Line(
+        Method::Get,
+        "/task/{}",
+        Endpoint::ShowTask,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Delete,
+        "/task/{}",
+        Endpoint::CancelTask,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Post,
+        "/task/{}/retry",
+        Endpoint::RetryTask,
+        Access::Keyed,
+        Body::Absent,
+    ),
+    Line(
+        Method::Get,
+        "/tasks",
+        Endpoint::ListTasks,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/workers",
+        Endpoint::ListWorkers,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Put,
+        "/worker/{}",
+        Endpoint::PutWorker,
+        Access::Keyed,
+        Body::Worker,
+    ),
+    Line(
+        Method::Delete,
+        "/worker/{}",
+        Endpoint::DeleteWorker,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+];
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Route<'a> {
+    pub(super) access: Access,
+    pub(super) target: Target<'a>,
+}
+
+/// What is at the end of a [`Route`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// An endpoint, with the segment that `{}` stands for, or "".
+    Endpoint {
+        endpoint: Endpoint,
+        segment: &'a str,
+        body: Body,
+    },
+    /// OPTIONS, with the value of `Allow`.
+    Options { allow: String },
+    /// The path is known, the method is not among those of `allow`.
+    WrongMethod { allow: String },
+    /// Nothing is there.
+    Unknown,
+}
+
+/// Finds the way for `method` and `path`.
+pub(super) fn find(method: Method, path: &str) -> Route<'_> {
+    let wanted = match method {
+        Method::Head => Method::Get,
+        other => other,
+    };
+    let mut access = Access::Keyed;
+    let mut is_known = false;
+    for Line(line_method, pattern, endpoint, line_access, body) in TABLE {
+        let Some(segment) = matched_segment(pattern, path) else {
+            continue;
+        };
+        is_known = true;
+        access = *line_access;
+        if *line_method == wanted {
+            let target = Target::Endpoint {
+                endpoint: *endpoint,
+                segment,
+                body: *body,
+            };
+            return Route { access, target };
+        }
+    }
+    let target = if is_known {
+        let lines = TABLE
+            .iter()
+            .filter(|line| matched_segment(line.1, path).is_some());
+        let allow = allow(lines);
+        match method {
+            Method::Options => Target::Options { allow },
+            _ => Target::WrongMethod { allow },
+        }
+    } else {
+        Target::Unknown
+    };
+    Route { access, target }
+}
+
+fn matched_segment<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    match pattern.split_once("{}") {
+        None => (pattern == path).then_some(""),
+        Some((before, after)) => {
+            let segment = path.strip_prefix(before)?.strip_suffix(after)?;
+            (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+        }
+    }
+}
+
+fn allow<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
+    let mut methods = vec![Method::Options];
+    for Line(method, ..) in lines {
+        methods.push(*method);
+        if *method == Method::Get {
+            methods.push(Method::Head);
+        }
+    }
+    let mut names: Vec<_> = methods.into_iter().map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Options => "OPTIONS",
+        Method::Patch => "PATCH",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_and_path_leads_to_its_endpoint() {
+        use Endpoint as E;
+        for (method, path, endpoint, segment) in [
+            (Method::Get, "/health", E::Health, ""),
+            (Method::Head, "/health", E::Health, ""),
+            (Method::Post, "/task", E::SubmitTask, ""),
+            (Method::Get, "/task/0k3v", E::ShowTask, "0k3v"),
+            (Method::Head, "/task/0k3v", E::ShowTask, "0k3v"),
+            (Method::Delete, "/task/0k3v", E::CancelTask, "0k3v"),
+            (Method::Post, "/task/0k3v/retry", E::RetryTask, "0k3v"),
+            (Method::Get, "/task/retry", E::ShowTask, "retry"),
+            (Method::Post, "/task/retry/retry", E::RetryTask, "retry"),
+            (Method::Get, "/tasks", E::ListTasks, ""),
+            (Method::Get, "/workers", E::ListWorkers, ""),
+            (Method::Put, "/worker/a.b-c_d", E::PutWorker, "a.b-c_d"),
+            (Method::Delete, "/worker/%61", E::DeleteWorker, "%61"),
+        ] {
+            let route = find(method, path);
+            let Target::Endpoint {
+                endpoint: found,
+                segment: found_segment,
+                ..
+            } = route.target
+            else {
+                panic!("{method:?} {path}: {route:?}");
+            };
+            assert_eq!((found, found_segment), (endpoint, segment), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_lead_nowhere() {
+        for path in [
+            "/",
+            "",
+            "*",
+            "/Health",
+            "/health/",
+            "/healthz",
+            "/task/",
+            "/task//retry",
+            "/task/a/b",
+            "/task/a/retry/",
+            "/task/a/retry/b",
+            "/tasks/",
+            "//tasks",
+            "/worker",
+            "/worker/",
+            "/workers/a",
+            "/%74asks",
+            "/tasks%20",
+        ] {
+            let route = find(Method::Get, path);
+            assert_eq!(route.target, Target::Unknown, "{path:?}");
+            assert_eq!(route.access, Access::Keyed, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_and_options_are_told_what_is_allowed() {
+        for (path, allowed) in [
+            ("/health", "GET, HEAD, OPTIONS"),
+            ("/task", "OPTIONS, POST"),
+            ("/task/0k3v", "DELETE, GET, HEAD, OPTIONS"),
+            ("/task/0k3v/retry", "OPTIONS, POST"),
+            ("/tasks", "GET, HEAD, OPTIONS"),
+            ("/workers", "GET, HEAD, OPTIONS"),
+            ("/worker/a", "DELETE, OPTIONS, PUT"),
+        ] {
+            let allow = allowed.to_owned();
+            let refused = find(Method::Patch, path).target;
+            assert_eq!(refused, Target::WrongMethod { allow }, "{path}");
+            let allow = allowed.to_owned();
+            let options = find(Method::Options, path).target;
+            assert_eq!(options, Target::Options { allow }, "{path}");
+        }
+    }
+
+    #[test]
+    fn health_alone_is_open_whatever_the_method() {
+        for Line(_, pattern, endpoint, ..) in TABLE {
+            let path = pattern.replace("{}", "x");
+            for method in [Method::Get, Method::Put, Method::Options, Method::Patch] {
+                let is_open = find(method, &path).access == Access::Open;
+                assert_eq!(is_open, *endpoint == Endpoint::Health, "{path}");
+            }
+        }
+    }
+}

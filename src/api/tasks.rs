@@ -1,0 +1,179 @@
+//! Tasks one at a time: submit, show, cancel, retry.
+//!
+//! BOUND: a task's texts are taken from the budget before they are read, and its answer holds
+//! the bytes until it is written. While one is turned into the other both exist; that is one
+//! step without a wait, so it happens at most once on each executor thread.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::error::ApiError;
+use super::memory::{byte_count, grow_to};
+use super::submission::{Submission, idempotency_key};
+use super::view::{self, TaskView};
+use super::{Api, query};
+use crate::budget::Permit;
+use crate::http::{Head, Reply};
+use crate::queue::Submitted;
+use crate::task::{Idempotency, NewTask, Task, TaskId};
+use crate::worker::WorkerName;
+
+impl Api {
+    /// `POST /task`
+    pub(super) async fn submit_task(
+        &self,
+        head: &Head,
+        body: Vec<u8>,
+        permit: Permit,
+    ) -> Result<Reply, ApiError> {
+        let key = idempotency_key(head)?;
+        let submission = Submission::parse(&body)?;
+        let idempotency = key.map(|key| Idempotency {
+            key,
+            body_hash: Sha256::digest(&body).into(),
+        });
+        // The body's permit goes on to stand for the prompt and the context made of it.
+        drop(body);
+        // A repetition is answered even if its worker is gone or nobody is online by now.
+        if let Some(idempotency) = &idempotency
+            && let Some(id) = self.queue.replay(idempotency).await?
+        {
+            drop(submission);
+            return self.replay_task(id, permit).await;
+        }
+        let worker = self.choose_worker(submission.worker.as_deref()).await?;
+        // INVARIANT: no worker leaves over the API while a submission is under way, so no task is
+        // stored for one that has just left.
+        let workers_stay = self.worker_changes.read().await;
+        if self.roster.find(&worker).is_none() {
+            return Err(match submission.worker {
+                Some(_) => ApiError::unknown_worker(&worker),
+                None => ApiError::no_online_workers(),
+            });
+        }
+        let new_task = NewTask {
+            worker,
+            prompt: submission.prompt,
+            context: submission.context,
+            idempotency,
+        };
+        let submitted = self.queue.submit(new_task).await?;
+        drop(workers_stay);
+        match submitted {
+            Submitted::Stored(task) => {
+                let location = location(task.id);
+                let reply = self.show_change(202, task, permit).await?;
+                Ok(reply.with_header("location", &location))
+            }
+            // The same request came twice at once, and the other one was first.
+            Submitted::Replayed(id) => self.replay_task(id, permit).await,
+        }
+    }
+
+    /// `GET /task/{id}`
+    pub(super) async fn show_task(&self, head: &Head, segment: &str) -> Result<Reply, ApiError> {
+        let id = task_id(segment)?;
+        if let Some(patience) = query::wait(&head.query)?
+            && !self.queue.wait(id, patience).await?
+        {
+            return Err(ApiError::unknown_task(id));
+        }
+        self.find_task(200, id, self.budget.empty()).await
+    }
+
+    /// `DELETE /task/{id}`
+    pub(super) async fn cancel_task(&self, segment: &str) -> Result<Reply, ApiError> {
+        let id = task_id(segment)?;
+        let permit = self.permit_for_task(id, self.budget.empty()).await?;
+        let task = self.queue.cancel(id).await?;
+        self.show_change(200, task, permit).await
+    }
+
+    /// `POST /task/{id}/retry`
+    pub(super) async fn retry_task(&self, segment: &str) -> Result<Reply, ApiError> {
+        let id = task_id(segment)?;
+        let permit = self.permit_for_task(id, self.budget.empty()).await?;
+        let task = self.queue.retry(id).await?;
+        self.show_change(202, task, permit).await
+    }
+
+    /// The worker that was named, or the next one in rotation.
+    async fn choose_worker(&self, named: Option<&str>) -> Result<WorkerName, ApiError> {
+        match named {
+            Some(name) => name.parse().map_err(ApiError::impossible_worker),
+            None => self
+                .roster
+                .pick()
+                .await
+                .ok_or_else(ApiError::no_online_workers),
+        }
+    }
+
+    async fn replay_task(&self, id: TaskId, permit: Permit) -> Result<Reply, ApiError> {
+        let reply = self.find_task(202, id, permit).await?;
+        Ok(reply
+            .with_header("location", &location(id))
+            .with_header("idempotent-replayed", "true"))
+    }
+
+    /// Answers with the task as it is now.
+    async fn find_task(&self, status: u16, id: TaskId, permit: Permit) -> Result<Reply, ApiError> {
+        let mut permit = self.permit_for_task(id, permit).await?;
+        let found = self.queue.find(id).await?;
+        let task = found.ok_or_else(|| ApiError::unknown_task(id))?;
+        let view = TaskView::new(&task)?;
+        let length = view::length(&view)?;
+        grow_to(&self.budget, &mut permit, byte_count(length)).await?;
+        let body = view::render(&view, length)?;
+        Ok(reply(status, body, permit))
+    }
+
+    /// Answers with a task that was just changed: the change is made, so no lack of memory may
+    /// hide it. What the answer needs over the permit, taken if it is free, is little: the fields
+    /// besides the texts, and escapes.
+    async fn show_change(
+        &self,
+        status: u16,
+        task: Task,
+        mut permit: Permit,
+    ) -> Result<Reply, ApiError> {
+        let view = TaskView::new(&task)?;
+        let length = view::length(&view)?;
+        let missing = byte_count(length).saturating_sub(permit.bytes());
+        permit.grow_within(missing, Duration::ZERO).await;
+        let body = view::render(&view, length)?;
+        Ok(reply(status, body, permit))
+    }
+
+    async fn permit_for_task(&self, id: TaskId, mut permit: Permit) -> Result<Permit, ApiError> {
+        let found = self.queue.size(id).await?;
+        let size = found.ok_or_else(|| ApiError::unknown_task(id))?;
+        grow_to(&self.budget, &mut permit, size).await?;
+        Ok(permit)
+    }
+}
+
+/// The task that a path names; what is no id names none.
+fn task_id(segment: &str) -> Result<TaskId, ApiError> {
+    segment.parse().map_err(|right| {
+        ApiError::new(
+            404,
+            "unknown_task",
+            format!("the path names no task: {right}"),
+        )
+    })
+}
+
+fn location(id: TaskId) -> String {
+    format!("/task/{id}")
+}
+
+/// An answer that stands for its body's bytes only, now that the texts go.
+fn reply(status: u16, body: Vec<u8>, mut permit: Permit) -> Reply {
+    permit.shrink_to(byte_count(body.len()));
+    Reply {
+        permit: Some(permit),
+        ..Reply::json(status, body)
+    }
+}

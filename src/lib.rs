@@ -9,8 +9,8 @@
 //! dispatch: claim → worker (endpoint | command) → complete → store
 //! ```
 //!
-//! Bytes become requests in `http`, requests become domain types in `api`, and domain types
-//! become rows in `store`; each happens in one place. Calls go one way:
+//! Bytes become requests in [`http`], requests become domain types in [`api`], and domain types
+//! become rows in [`store`]; each happens in one place. Calls go one way:
 //!
 //! ```text
 //! cli → server → (api, dispatch) → (http, queue, roster) → store → (task, worker, id, clock)
@@ -20,6 +20,7 @@
 
 pub mod api;
 pub mod budget;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
@@ -30,6 +31,7 @@ pub mod logging;
 pub mod queue;
 pub mod roster;
 pub mod secret;
+pub mod server;
 pub mod store;
 pub mod task;
 pub mod worker;

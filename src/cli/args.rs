@@ -1,0 +1,471 @@
+//! Reads the command line.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::config::{self, addr, nearest};
+use crate::secret::Secret;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Serve(config::Args),
+    Demo {
+        /// A loopback address.
+        addr: SocketAddr,
+        exit: bool,
+    },
+    Init {
+        file: PathBuf,
+    },
+    Check(config::Args),
+    Health {
+        addr: Option<String>,
+    },
+    /// Help on a command, or on the program where it is absent.
+    Help(Option<Topic>),
+    Version,
+}
+
+/// The commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Serve,
+    Demo,
+    Init,
+    Check,
+    Health,
+}
+
+impl Topic {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Serve,
+        Self::Demo,
+        Self::Init,
+        Self::Check,
+        Self::Health,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Demo => "demo",
+            Self::Init => "init",
+            Self::Check => "check",
+            Self::Health => "health",
+        }
+    }
+
+    /// Options that have a value.
+    pub(super) fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Serve | Self::Check => &["--addr", "--api-key", "--config", "--data", "--log"],
+            Self::Demo | Self::Health => &["--addr"],
+            Self::Init => &[],
+        }
+    }
+
+    /// Options that have none.
+    pub(super) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Serve | Self::Check => &["--allow-anonymous"],
+            Self::Demo => &["--exit"],
+            Self::Init | Self::Health => &[],
+        }
+    }
+}
+
+/// Reads the command line without the program's name. The error is one line that says what would
+/// be right.
+pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
+    let mut arguments = pico_args::Arguments::from_vec(arguments);
+    let not_utf8 = |_| "the command is not UTF-8; see 'mecha --help'".to_owned();
+    let Some(name) = arguments.subcommand().map_err(not_utf8)? else {
+        return parse_without_command(arguments);
+    };
+    let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name() == name) else {
+        return Err(unknown_command(&name));
+    };
+    if arguments.contains(["-h", "--help"]) {
+        return Ok(Command::Help(Some(topic)));
+    }
+    let mut options = Options { arguments, topic };
+    let command = match topic {
+        Topic::Serve => Command::Serve(parse_config(&mut options)?),
+        Topic::Check => Command::Check(parse_config(&mut options)?),
+        Topic::Demo => Command::Demo {
+            addr: parse_demo_addr(options.value("--addr")?)?,
+            exit: options.flag("--exit"),
+        },
+        Topic::Init => return parse_init(options),
+        Topic::Health => Command::Health {
+            addr: options.value("--addr")?,
+        },
+    };
+    options.finish()?;
+    Ok(command)
+}
+
+fn parse_without_command(mut arguments: pico_args::Arguments) -> Result<Command, String> {
+    if arguments.contains(["-h", "--help"]) {
+        return Ok(Command::Help(None));
+    }
+    if arguments.contains(["-V", "--version"]) {
+        return Ok(Command::Version);
+    }
+    let left = arguments.finish();
+    let Some(first) = left.first() else {
+        return Err(
+            "no command; start with 'mecha demo', run 'mecha serve', or see 'mecha --help'"
+                .to_owned(),
+        );
+    };
+    let command = Topic::ALL
+        .into_iter()
+        .find(|topic| left.iter().any(|argument| argument == topic.name()));
+    Err(match command {
+        Some(topic) => format!(
+            "the command comes first: 'mecha {0}', then its options; see 'mecha {0} --help'",
+            topic.name()
+        ),
+        None => format!(
+            "unknown option {} without a command; see 'mecha --help'",
+            option_name(&first.to_string_lossy())
+        ),
+    })
+}
+
+fn unknown_command(name: &str) -> String {
+    let names = Topic::ALL.map(Topic::name);
+    match nearest(name, &names) {
+        Some(meant) => format!(
+            "unknown command {}; did you mean 'mecha {meant}'? See 'mecha --help'",
+            shown(name)
+        ),
+        None => format!(
+            "unknown command {}; the commands are {}; see 'mecha --help'",
+            shown(name),
+            names.join(", ")
+        ),
+    }
+}
+
+fn parse_config(options: &mut Options) -> Result<config::Args, String> {
+    Ok(config::Args {
+        addr: options.value("--addr")?,
+        api_key: options.value("--api-key")?.map(Secret::new),
+        config: options.value("--config")?.map(PathBuf::from),
+        data: options.value("--data")?.map(PathBuf::from),
+        log: options.value("--log")?,
+        allow_anonymous: options.flag("--allow-anonymous"),
+    })
+}
+
+/// The demo has no API key, so it stays on this machine.
+fn parse_demo_addr(text: Option<String>) -> Result<SocketAddr, String> {
+    let Some(text) = text else {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    };
+    let resolved = addr::parse(&text).and_then(|addr| addr.resolve());
+    match resolved {
+        Ok(addr) if addr.ip().to_canonical().is_loopback() => Ok(addr),
+        Ok(addr) => Err(format!(
+            "--addr {addr}: the demo stays on this machine; write 127.0.0.1:{}",
+            addr.port()
+        )),
+        Err(error) => Err(format!("--addr {}: {error}", shown(&text))),
+    }
+}
+
+fn parse_init(options: Options) -> Result<Command, String> {
+    let left = options.arguments.finish();
+    match left.as_slice() {
+        [] => Ok(Command::Init {
+            file: PathBuf::from("mecha.toml"),
+        }),
+        [file] if !is_option(file) => Ok(Command::Init {
+            file: PathBuf::from(file),
+        }),
+        left => {
+            // The file itself is expected, so it is what follows it that is not.
+            let rest = match left {
+                [file, rest @ ..] if !is_option(file) => rest,
+                left => left,
+            };
+            refuse_left(Topic::Init, rest)
+        }
+    }
+}
+
+/// The arguments behind a command, taken one by one.
+struct Options {
+    arguments: pico_args::Arguments,
+    topic: Topic,
+}
+
+impl Options {
+    fn flag(&mut self, key: &'static str) -> bool {
+        debug_assert!(self.topic.flags().contains(&key), "{key}");
+        self.arguments.contains(key)
+    }
+
+    fn value(&mut self, key: &'static str) -> Result<Option<String>, String> {
+        debug_assert!(self.topic.options().contains(&key), "{key}");
+        let name = self.topic.name();
+        let read = self
+            .arguments
+            .opt_value_from_fn(key, |text| Ok::<_, Infallible>(text.to_owned()));
+        match read {
+            // A value may begin with a dash, as API keys do, but it is no option of this command.
+            Ok(Some(value)) if self.knows(option_name(&value)) => Err(format!(
+                "{key} wants a value in front of {}; see 'mecha {name} --help'",
+                option_name(&value)
+            )),
+            Ok(value) => Ok(value),
+            Err(pico_args::Error::OptionWithoutAValue(_)) => {
+                Err(format!("{key} wants a value; see 'mecha {name} --help'"))
+            }
+            Err(_) => Err(format!("the value of {key} is not UTF-8")),
+        }
+    }
+
+    fn knows(&self, option: &str) -> bool {
+        self.topic.options().contains(&option) || self.topic.flags().contains(&option)
+    }
+
+    /// Refuses whatever is left.
+    fn finish(self) -> Result<(), String> {
+        let topic = self.topic;
+        match self.arguments.finish().as_slice() {
+            [] => Ok(()),
+            left => refuse_left(topic, left).map(|_| ()),
+        }
+    }
+}
+
+/// The error for arguments that nothing has taken. An option is named before what stands alone,
+/// which is most often its value, and perhaps a secret.
+fn refuse_left(topic: Topic, left: &[OsString]) -> Result<Command, String> {
+    let option = left.iter().find(|argument| is_option(argument));
+    let Some(argument) = option.or(left.first()) else {
+        return Ok(Command::Help(Some(topic)));
+    };
+    let text = argument.to_string_lossy();
+    let name = topic.name();
+    if option.is_none() {
+        return Err(format!(
+            "unexpected argument {} for 'mecha {name}'; see 'mecha {name} --help'",
+            shown(&text)
+        ));
+    }
+    let key = option_name(&text);
+    if topic.flags().contains(&key) && text.contains('=') {
+        return Err(format!("{key} takes no value; see 'mecha {name} --help'"));
+    }
+    let known = [topic.options(), topic.flags()].concat();
+    if known.contains(&key) {
+        return Err(format!("{key} is given twice; give it once"));
+    }
+    let advice = match nearest(key, &known) {
+        Some(meant) => format!("did you mean {meant}? See 'mecha {name} --help'"),
+        None => format!("see 'mecha {name} --help'"),
+    };
+    Err(format!(
+        "unknown option {} for 'mecha {name}'; {advice}",
+        escaped(key)
+    ))
+}
+
+fn is_option(argument: &OsString) -> bool {
+    let bytes = argument.as_encoded_bytes();
+    bytes.starts_with(b"-") && bytes != b"-"
+}
+
+/// An option without the value behind its equals sign.
+fn option_name(argument: &str) -> &str {
+    argument.split_once('=').map_or(argument, |(name, _)| name)
+}
+
+fn shown(argument: &str) -> String {
+    format!("'{}'", escaped(argument))
+}
+
+/// An argument as a message shows it: on one line and short.
+fn escaped(argument: &str) -> String {
+    let mut escaped: String = argument
+        .chars()
+        .take(60)
+        .flat_map(char::escape_debug)
+        .collect();
+    if argument.chars().nth(60).is_some() {
+        escaped.push_str("...");
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn command_lines_are_read() {
+        let serve = config::Args {
+            addr: Some("[::1]:0".to_owned()),
+            api_key: Some(Secret::new("-key")),
+            config: Some(PathBuf::from("a.toml")),
+            data: Some(PathBuf::from("d")),
+            log: Some("json".to_owned()),
+            allow_anonymous: true,
+        };
+        let demo = |addr: &str, exit| Command::Demo {
+            addr: addr.parse().unwrap(),
+            exit,
+        };
+        for (line, command) in [
+            ("--help", Command::Help(None)),
+            ("-h", Command::Help(None)),
+            ("--version", Command::Version),
+            ("-V", Command::Version),
+            ("serve", Command::Serve(config::Args::default())),
+            (
+                "serve --addr [::1]:0 --api-key -key --config=a.toml --data d --log=json --allow-anonymous",
+                Command::Serve(serve.clone()),
+            ),
+            (
+                "check --allow-anonymous --log json --data=d --config a.toml --api-key=-key --addr=[::1]:0",
+                Command::Check(serve),
+            ),
+            ("serve --addr x --help", Command::Help(Some(Topic::Serve))),
+            ("demo", demo("127.0.0.1:0", false)),
+            ("demo --exit --addr localhost:5", demo("127.0.0.1:5", true)),
+            ("init -h", Command::Help(Some(Topic::Init))),
+            (
+                "init",
+                Command::Init {
+                    file: "mecha.toml".into(),
+                },
+            ),
+            (
+                "init a.toml",
+                Command::Init {
+                    file: "a.toml".into(),
+                },
+            ),
+            ("health", Command::Health { addr: None }),
+            (
+                "health --addr a:1",
+                Command::Health {
+                    addr: Some("a:1".to_owned()),
+                },
+            ),
+        ] {
+            assert_eq!(parse_line(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_are_refused_with_what_would_be_right() {
+        for (line, part) in [
+            ("", "no command; start with 'mecha demo'"),
+            ("--addr a:1 serve", "the command comes first: 'mecha serve'"),
+            ("--foo", "unknown option --foo without a command"),
+            (
+                "srve",
+                "unknown command 'srve'; did you mean 'mecha serve'?",
+            ),
+            (
+                "task hello",
+                "unknown command 'task'; the commands are serve, demo, init, check, health;",
+            ),
+            ("tasks", "unknown command 'tasks'; the commands are"),
+            ("webhook", "unknown command 'webhook'; the commands are"),
+            (
+                "serve --foo",
+                "unknown option --foo for 'mecha serve'; see 'mecha serve --help'",
+            ),
+            (
+                "serve --adr a:1",
+                "unknown option --adr for 'mecha serve'; did you mean --addr?",
+            ),
+            (
+                "serve --api-kye s3cr3t",
+                "unknown option --api-kye for 'mecha serve'; did you mean --api-key?",
+            ),
+            ("serve --api-kye=s3cr3t", "unknown option --api-kye for"),
+            ("serve -x", "unknown option -x for"),
+            ("serve --", "unknown option -- for"),
+            ("serve now", "unexpected argument 'now' for 'mecha serve'"),
+            ("serve --addr", "--addr wants a value"),
+            ("serve --addr=", "--addr wants a value"),
+            (
+                "serve --addr --data d",
+                "--addr wants a value in front of --data",
+            ),
+            (
+                "serve --addr --data=d",
+                "--addr wants a value in front of --data",
+            ),
+            ("serve --addr a:1 --addr b:2", "--addr is given twice"),
+            (
+                "serve --api-key s3cr3t --api-key=s3cr3t",
+                "--api-key is given twice",
+            ),
+            (
+                "serve --allow-anonymous=1",
+                "--allow-anonymous takes no value",
+            ),
+            ("demo --exit --exit", "--exit is given twice"),
+            (
+                "demo --addr 0.0.0.0:1",
+                "the demo stays on this machine; write 127.0.0.1:1",
+            ),
+            ("demo --addr x", "--addr 'x': not an address"),
+            ("init a b", "unexpected argument 'b' for 'mecha init'"),
+            ("init --force", "unknown option --force for 'mecha init'"),
+            ("init a --force", "unknown option --force for 'mecha init'"),
+            (
+                "check mecha.toml",
+                "unexpected argument 'mecha.toml' for 'mecha check'",
+            ),
+            (
+                "health --port 1",
+                "unknown option --port for 'mecha health'",
+            ),
+        ] {
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+            assert!(
+                !error.contains("s3cr3t") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_of_any_bytes_are_refused_on_one_line() {
+        for bytes in [
+            &b"\xff"[..],
+            b"a\nb",
+            b"\x1b[2J",
+            b"--\xff",
+            &[b'x'; 100_000],
+        ] {
+            for before in [&[][..], &["serve"], &["serve", "--addr"], &["init", "a"]] {
+                let mut arguments: Vec<OsString> = before.iter().map(OsString::from).collect();
+                arguments.push(OsString::from_vec(bytes.to_vec()));
+                if let Err(error) = parse(arguments) {
+                    assert!(!error.chars().any(char::is_control), "{error:?}");
+                    assert!(error.len() < 300, "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The help texts.
+
+use super::args::Topic;
+
+/// What `--version` prints.
+pub(super) const VERSION: &str = concat!("mecha ", env!("CARGO_PKG_VERSION"));
+
+/// Help on a command, or on the program.
+pub(super) fn of(topic: Option<Topic>) -> &'static str {
+    match topic {
+        None => PROGRAM,
+        Some(Topic::Serve) => SERVE,
+        Some(Topic::Demo) => DEMO,
+        Some(Topic::Init) => INIT,
+        Some(Topic::Check) => CHECK,
+        Some(Topic::Health) => HEALTH,
+    }
+}
+
+const PROGRAM: &str = "\
+mecha: a durable task server for LLM agents and other workers
+
+It takes prompts over HTTP, keeps them on disk, hands each to a worker (an HTTP
+server or any program), retries what fails, and keeps the result. A task it has
+accepted survives crashes and power loss. It needs no database beside it.
+
+Usage: mecha COMMAND [OPTIONS]
+
+Commands:
+  serve    run the server
+  demo     see the whole way of a task in one command
+  init     write a commented configuration file
+  check    find every mistake in a configuration file
+  health   ask whether a server is well
+
+Start here:
+  mecha demo
+  mecha init && mecha serve --config mecha.toml
+  curl http://127.0.0.1:21212/task -d '{\"prompt\": \"Review the last commit\"}'
+
+Options:
+  -h, --help       this text; 'mecha COMMAND --help' describes a command
+  -V, --version    print the version
+
+Exit codes: 0 done, 1 failed while running, 2 command line or configuration
+wrong, 3 data directory not usable.
+";
+
+const SERVE: &str = "\
+Run the server
+
+Usage: mecha serve [OPTIONS]
+
+Options (an option beats the variable, a variable beats the file):
+  --addr HOST:PORT     where to listen; port 0 picks a free one, which the log
+                       names. MECHA_ADDR, default 127.0.0.1:21212
+  --api-key KEY        what a request must bring: the key itself, env:NAME or
+                       file:/path. MECHA_API_KEY, default none
+  --config FILE        configuration with workers and limits; 'mecha init'
+                       writes one. MECHA_CONFIG, default none
+  --data DIR           where tasks are kept. MECHA_DATA, default ~/.mecha/data
+  --log text|json      form of the log on standard error. MECHA_LOG, default
+                       text
+  --allow-anonymous    listen beyond this machine without a key.
+                       MECHA_ALLOW_ANONYMOUS=1, default off
+  -h, --help           this text
+
+Signals:
+  TERM, INT    stop: running attempts may finish for 30 s; a second one ends at
+               once
+  HUP          read the configuration again; a bad one changes nothing
+
+Examples:
+  mecha serve
+  mecha serve --config /etc/mecha.toml --data /var/lib/mecha --log json
+  MECHA_API_KEY=file:/run/secrets/key mecha serve --addr 0.0.0.0:21212
+
+Without a worker in the file, register one while the server runs:
+  curl -X PUT http://127.0.0.1:21212/worker/mine \\
+       -d '{\"endpoint\": \"http://127.0.0.1:9000\"}'
+";
+
+const DEMO: &str = "\
+See the whole way of a task in one command
+
+Starts a real server on loopback with a throw-away data directory and a worker,
+submits a task over HTTP, prints each step and the result, then goes on serving
+until it is interrupted.
+
+Usage: mecha demo [OPTIONS]
+
+Options:
+  --addr HOST:PORT    loopback address to listen on, default 127.0.0.1:0 (a free
+                      port, which is printed)
+  --exit              stop after the result; exit code 0 only if it completed
+  -h, --help          this text
+";
+
+const INIT: &str = "\
+Write a commented configuration file
+
+Every key is in it with its meaning and default. A file that exists is left as
+it is. The new one is readable by you alone.
+
+Usage: mecha init [FILE]
+
+  FILE          file to write, default mecha.toml
+
+Options:
+  -h, --help    this text
+
+Then:
+  mecha check --config mecha.toml
+  mecha serve --config mecha.toml
+";
+
+const CHECK: &str = "\
+Find every mistake in a configuration file
+
+Prints each problem with file, line and what is allowed (exit code 2), or what
+'mecha serve' with the same options would run with (exit code 0). Variables and
+files that hold secrets must be there, as they must for the server.
+
+Usage: mecha check --config FILE [OPTIONS]
+
+Options:
+  --config FILE        file to check, or MECHA_CONFIG
+  --addr, --api-key, --data, --log, --allow-anonymous
+                       as for 'mecha serve', if the server will have them, too
+  -h, --help           this text
+";
+
+const HEALTH: &str = "\
+Ask whether a server is well
+
+Exit code 0 when GET /health answers 200, else 1 with the reason; made for
+containers that have no shell and no curl.
+
+Usage: mecha health [OPTIONS]
+
+Options:
+  --addr HOST:PORT    server to ask, or MECHA_ADDR, default 127.0.0.1:21212;
+                      0.0.0.0 and [::] mean this machine
+  -h, --help          this text
+
+Example, in a Dockerfile:
+  HEALTHCHECK CMD [\"mecha\", \"health\"]
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_in_the_help_of_its_command() {
+        for topic in Topic::ALL {
+            let text = of(Some(topic));
+            for option in [topic.options(), topic.flags(), &["--help"]].concat() {
+                assert!(text.contains(option), "{option} of {}", topic.name());
+            }
+            assert!(text.contains(&format!("Usage: mecha {}", topic.name())));
+            let line = format!("\n  {:<8} ", topic.name());
+            assert!(PROGRAM.contains(&line), "{}", topic.name());
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_names_only_what_there_is() {
+        for text in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+                assert!(!line.ends_with(' '), "{line}");
+            }
+        }
+        let known: Vec<&str> = Topic::ALL
+            .into_iter()
+            .flat_map(|topic| [topic.options(), topic.flags()].concat())
+            .chain(["--help", "--version"])
+            .collect();
+        for word in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH]
+            .concat()
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        {
+            assert!(!word.starts_with("--") || known.contains(&word), "{word}");
+        }
+    }
+}

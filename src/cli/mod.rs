@@ -1,0 +1,83 @@
+//! The command line: one command is run, and its exit code given.
+//!
+//! Every error is one line on standard error that says what would be right. What a command was
+//! asked for goes to standard output.
+
+mod args;
+mod check;
+mod demo;
+mod health;
+mod help;
+mod init;
+mod output;
+mod serve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use self::args::Command;
+use crate::config::{self, Config};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: what was asked for is done.
+    Done,
+    /// 1: it failed while running; an address in use, too.
+    Failed,
+    /// 2: the command line or the configuration is wrong.
+    Usage,
+    /// 3: the data directory cannot be opened, or the store failed.
+    Store,
+}
+
+impl Exit {
+    /// The code that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Store => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Runs the command that `arguments` ask for; the program's own name is not among them.
+pub fn run(arguments: Vec<OsString>) -> Exit {
+    let command = match args::parse(arguments) {
+        Ok(command) => command,
+        Err(text) => {
+            output::complain(&text);
+            return Exit::Usage;
+        }
+    };
+    match command {
+        Command::Help(topic) => output::print(help::of(topic)),
+        Command::Version => output::print(help::VERSION),
+        Command::Serve(args) => return serve(&args),
+        Command::Demo { addr, exit } => return demo::run(addr, exit),
+        Command::Init { file } => return init::run(&file),
+        Command::Check(args) => return check::run(&args),
+        Command::Health { addr } => return health::run(addr.as_deref()),
+    }
+    Exit::Done
+}
+
+fn serve(args: &config::Args) -> Exit {
+    match Config::load(args) {
+        Ok(config) => serve::run(args, config),
+        Err(error) => {
+            for problem in error.problems() {
+                output::complain(&problem.to_string());
+            }
+            Exit::Usage
+        }
+    }
+}

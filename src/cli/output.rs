@@ -1,0 +1,22 @@
+//! The one place that writes to the terminal.
+//!
+//! A reader that went away is no error: `mecha --help | head -1` ends as if all had been read.
+
+use std::io::{self, Write};
+
+/// Writes `text` and a line break to standard output.
+pub(super) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+}
+
+/// Writes an error to standard error: one line, with the program's name in front.
+pub(super) fn complain(text: &str) {
+    report(&format!("mecha: {text}"));
+}
+
+/// Writes a line to standard error.
+pub(super) fn report(line: &str) {
+    let line = format!("{line}\n");
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}

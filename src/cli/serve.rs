@@ -1,0 +1,29 @@
+//! `mecha serve`.
+
+use super::{Exit, output};
+use crate::config::{Args, Config};
+use crate::logging;
+use crate::server::{Error, Server};
+
+/// Runs the server until it is told to stop. `args` are kept to read the configuration again.
+pub(super) fn run(args: &Args, config: Config) -> Exit {
+    logging::init(config.log);
+    let args = args.clone();
+    let reload = Box::new(move || Config::load(&args));
+    let ended = Server::open(config).and_then(|server| server.run(reload));
+    match ended {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::complain(&error.to_string());
+            exit(&error)
+        }
+    }
+}
+
+/// The exit code of a server that did not end well.
+pub(super) fn exit(error: &Error) -> Exit {
+    match error {
+        Error::Store(_) | Error::StoreFailed => Exit::Store,
+        Error::Bind { .. } | Error::System(_) | Error::CutShort => Exit::Failed,
+    }
+}

@@ -1,0 +1,71 @@
+//! The threads that run connections and attempts, and the open files they may have.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use smol::Executor;
+use smol::channel::{Sender, bounded};
+
+/// More threads than this win nothing: the writer is one of its own.
+const THREADS_MAX: usize = 4;
+
+/// Threads that run an executor.
+pub(super) struct Threads {
+    /// Dropped to stop them.
+    running: Sender<()>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts one thread for each core, four at most.
+    pub(super) fn start(executor: &Arc<Executor<'static>>) -> io::Result<Self> {
+        let (running, stopped) = bounded::<()>(1);
+        let count = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(THREADS_MAX);
+        let mut handles = Vec::with_capacity(count);
+        for number in 0..count {
+            let (executor, stopped) = (Arc::clone(executor), stopped.clone());
+            let run = move || {
+                // It ends with an error, when the sender is dropped.
+                let _ = smol::block_on(executor.run(stopped.recv()));
+            };
+            handles.push(
+                thread::Builder::new()
+                    .name(format!("executor-{number}"))
+                    .spawn(run)?,
+            );
+        }
+        Ok(Self { running, handles })
+    }
+
+    /// Stops the threads; tasks that have not ended are dropped with the executor.
+    pub(super) fn stop(self) {
+        drop(self.running);
+        for handle in self.handles {
+            // A panic of a task is caught where the task is run.
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Raises the limit of open files to what the system allows: each connection is one.
+pub(super) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(errno) = setrlimit(Resource::Nofile, raised) {
+        warn!(
+            "the limit of open files stays at {:?}: {errno}",
+            limit.current
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! The server: puts the rooms together, runs them, and takes them apart in order.
+//!
+//! Start: bind the address, open the store, fill the roster, start dispatch, accept. Stop: the
+//! reverse, so that whatever was answered is durable before the process ends.
+
+mod executor;
+mod reload;
+mod workers;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_signal::{Signal, Signals};
+use log::{error, info, warn};
+use smol::Executor;
+use smol::future::FutureExt;
+use smol::stream::StreamExt;
+
+use self::executor::Threads;
+use crate::api::{self, Api};
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::dispatch::{self, Dispatcher};
+use crate::drain::{Cause, Drain};
+use crate::http;
+use crate::queue::{self, Queue};
+use crate::store::{self, Store};
+
+/// Why a server could not start or had to stop.
+#[derive(Debug)]
+pub enum Error {
+    /// The address cannot be bound.
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The data directory cannot be opened.
+    Store(store::Error),
+    /// The store failed while the server ran; the log says why.
+    StoreFailed,
+    /// Threads or signal handlers cannot be had.
+    System(io::Error),
+    /// A second signal came while the server drained.
+    CutShort,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { addr, source } => {
+                write!(f, "cannot listen on {addr}: {source}; choose another with --addr")
+            }
+            Self::Store(source) => source.fmt(f),
+            Self::StoreFailed => f.write_str(
+                "the store failed and the server stopped; see the log, check the disk, and start again: \
+                 what was acknowledged is on disk",
+            ),
+            Self::System(source) => write!(f, "cannot start: {source}"),
+            Self::CutShort => f.write_str("ended by a second signal, before the drain was over"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } | Self::System(source) => Some(source),
+            Self::Store(source) => Some(source),
+            Self::StoreFailed | Self::CutShort => None,
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(source: store::Error) -> Self {
+        Self::Store(source)
+    }
+}
+
+/// A server that is bound and opened, and not yet started.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listener: http::Server,
+    store: Store,
+    queue: Queue,
+    drain: Drain,
+}
+
+/// Where the configuration is read again, on SIGHUP.
+pub type Reload = Box<dyn Fn() -> Result<Config, config::Error>>;
+
+impl Server {
+    /// Binds the address and opens the data directory.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        for (name, value) in config.summary() {
+            info!("{name}: {value}");
+        }
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
+        executor::raise_open_files();
+        let addr = config.addr;
+        let listener = http::Server::bind(addr).map_err(|source| Error::Bind { addr, source })?;
+        let store = Store::open(&config.data)?;
+        let drain = Drain::new();
+        let settings = queue_settings(&config);
+        let queue = Queue::open(store.clone(), Clock::system(), settings, drain.clone())?;
+        Ok(Self {
+            config,
+            listener,
+            store,
+            queue,
+            drain,
+        })
+    }
+
+    /// The address that is bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Ends the server as SIGTERM does.
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// Serves until a signal or [`Server::drain`] ends it. What was acknowledged is durable when
+    /// it returns.
+    pub fn run(self, reload: Reload) -> Result<(), Error> {
+        let signals = [Signal::Term, Signal::Int, Signal::Hup];
+        let mut signals = Signals::new(signals).map_err(Error::System)?;
+        let executor = Arc::new(Executor::new());
+        let threads = Threads::start(&executor).map_err(Error::System)?;
+        let roster = smol::block_on(workers::fill(&self.config, &self.queue));
+        let budget = Budget::new(self.config.limits.memory);
+        let dispatcher = Dispatcher::start(dispatch::Parts {
+            executor: Arc::clone(&executor),
+            roster: roster.clone(),
+            queue: self.queue.clone(),
+            budget: budget.clone(),
+            clock: Clock::system(),
+            drain: self.drain.clone(),
+            secret_variables: self.config.secret_variables.clone(),
+        })
+        .map_err(Error::System)?;
+        let addr = self.listener.local_addr();
+        let api = Arc::new(Api::new(api::Parts {
+            queue: self.queue.clone(),
+            roster: roster.clone(),
+            budget: budget.clone(),
+            drain: self.drain.clone(),
+            addr,
+            api_keys: self.config.api_keys.clone(),
+            task_body_max: self.config.limits.task_body,
+            executor: Arc::clone(&executor),
+        }));
+        let options = http::Options {
+            connections: self.config.limits.connections,
+            budget,
+            timing: http::Timing::default(),
+            grace: self.config.drain,
+        };
+        info!("listening on http://{addr}");
+
+        let settled = Drain::new();
+        let listener = executor.spawn({
+            let (service, executor) = (Arc::clone(&api), Arc::clone(&executor));
+            let (drain, settled) = (self.drain.clone(), settled.clone());
+            let listener = self.listener;
+            async move {
+                let settled = async move { settled.begun().await };
+                listener
+                    .run(service, options, executor, drain, settled)
+                    .await;
+            }
+        });
+        let mut live = reload::Live {
+            reload,
+            config: self.config,
+            api,
+            roster,
+            queue: self.queue,
+        };
+        let drained = smol::block_on(async {
+            wait_for_the_end(&mut signals, &mut live, &self.drain).await;
+            let orderly = async {
+                let drained = dispatcher.drain(live.config.drain).await;
+                settled.begin(Cause::Asked);
+                listener.await;
+                Ok(drained)
+            };
+            orderly.or(second_signal(&mut signals)).await
+        });
+        if drained.is_ok() {
+            live.queue.close();
+        }
+        threads.stop();
+        drop(self.store);
+        let drained = drained?;
+        info!(
+            "drained: {} attempts finished, {} put back",
+            drained.finished, drained.put_back
+        );
+        match self.drain.cause() {
+            Some(Cause::StoreFailed) => Err(Error::StoreFailed),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn queue_settings(config: &Config) -> queue::Settings {
+    queue::Settings {
+        queue: config.limits.queue,
+        retention: config.limits.retention,
+        disk_reserve: config.limits.disk_reserve,
+    }
+}
+
+/// Reloads on SIGHUP and returns on the order to stop.
+async fn wait_for_the_end(signals: &mut Signals, live: &mut reload::Live, drain: &Drain) {
+    loop {
+        let signal = async { signals.next().await };
+        let ordered = async {
+            drain.begun().await;
+            None
+        };
+        match signal.or(ordered).await {
+            Some(Ok(Signal::Hup)) => live.reload().await,
+            Some(Ok(signal)) => {
+                info!(
+                    "{} received, draining; a second one ends it at once",
+                    name(signal)
+                );
+                drain.begin(Cause::Asked);
+                return;
+            }
+            Some(Err(failure)) => error!("a signal cannot be read: {failure}"),
+            None => return,
+        }
+    }
+}
+
+async fn second_signal<T>(signals: &mut Signals) -> Result<T, Error> {
+    loop {
+        match signals.next().await {
+            Some(Ok(Signal::Term | Signal::Int)) => return Err(Error::CutShort),
+            Some(_) => {}
+            None => smol::future::pending().await,
+        }
+    }
+}
+
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Term => "SIGTERM",
+        Signal::Int => "SIGINT",
+        _ => "a signal",
+    }
+}

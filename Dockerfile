@@ -1,0 +1,22 @@
+# One static executable in an empty image. Build: docker build -t mecha .
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY benches benches
+COPY tests tests
+RUN cargo build --release --locked --bin mecha \
+    && mkdir -m 0700 /data
+
+FROM scratch
+COPY --from=build /src/target/release/mecha /mecha
+COPY --from=build --chown=65532:65532 /data /data
+USER 65532:65532
+ENV MECHA_ADDR=0.0.0.0:21212 MECHA_DATA=/data
+VOLUME /data
+EXPOSE 21212
+HEALTHCHECK --interval=30s --timeout=6s CMD ["/mecha", "health"]
+# Set MECHA_API_KEY, or nothing but loopback may be bound.
+ENTRYPOINT ["/mecha"]
+CMD ["serve"]

@@ -51,6 +51,7 @@ fn bearer_token(authorization: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Method;
     use crate::secret::Secret;
 
     #[test]
@@ -81,6 +82,23 @@ mod tests {
             };
             assert_eq!(credentials.open(&keys), opens, "{credentials:?}");
         }
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_opens_nothing() {
+        let keys = Keyring::new(&[Secret::new("key")]);
+        let opens = |fields: &[(&str, &str)]| {
+            let head = Head::new(Method::Get, "/tasks", "", fields.iter().copied());
+            Credentials::of(&head).open(&keys)
+        };
+        let bearer = ("authorization", "Bearer key");
+        let api_key = ("x-api-key", "key");
+        assert!(opens(&[bearer]));
+        assert!(opens(&[api_key]));
+        assert!(opens(&[bearer, bearer, api_key]));
+        assert!(!opens(&[bearer, bearer]));
+        assert!(!opens(&[api_key, ("x-api-key", "other")]));
+        assert!(!opens(&[]));
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl ApiError {
         Self::new(503, "overloaded", "the server is overloaded; try again")
     }
 
-    /// A value could not be rendered as JSON, which no valid value brings about.
+    /// A fault of the server, which its log tells of.
     pub(super) fn internal() -> Self {
         Self::new(500, "internal", "the server failed to answer this request")
     }
@@ -155,7 +155,7 @@ impl From<queue::Error> for ApiError {
             E::WorkerHasTasks { worker, waiting } => Self::new(
                 409,
                 "worker_has_tasks",
-                format!("worker {worker} has {waiting} pending or dispatched tasks"),
+                format!("worker {worker} has {waiting} tasks that have not ended"),
             ),
             E::Overloaded => Self::overloaded(),
             E::Unreadable => Self::internal(),
@@ -222,6 +222,7 @@ mod tests {
                 "claude",
             ),
             (E::Overloaded, 503, "overloaded", "try again"),
+            (E::Unreadable, 500, "internal", "failed"),
             (E::StoreFailed, 503, "store_failed", "store"),
         ] {
             let error = ApiError::from(error);

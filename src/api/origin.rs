@@ -147,6 +147,7 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Method;
 
     fn check(
         origin: Option<&str>,
@@ -269,6 +270,24 @@ mod tests {
             assert_eq!(check(None, None, Some(host)), expected, "{host:?}");
         }
         assert_eq!(check(None, None, None), Ok(()));
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_is_not_believed() {
+        let check = |fields: &[(&str, &str)]| {
+            let head = Head::new(Method::Get, "/tasks", "", fields.iter().copied());
+            Provenance::of(&head).check(true)
+        };
+        let host = ("host", "localhost");
+        let origin = ("origin", "http://localhost");
+        assert_eq!(check(&[host, origin]), Ok(()));
+        assert_eq!(check(&[host, origin, origin]), Err(Foreign::Origin));
+        assert_eq!(check(&[host, host]), Err(Foreign::Host));
+        assert_eq!(
+            check(&[host, ("sec-fetch-site", "cross-site")]),
+            Err(Foreign::CrossSite)
+        );
+        assert_eq!(check(&[]), Ok(()));
     }
 
     #[test]

@@ -191,22 +191,10 @@ fn allow<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
             methods.push(Method::Head);
         }
     }
-    let mut names: Vec<_> = methods.into_iter().map(name).collect();
+    let mut names: Vec<_> = methods.into_iter().map(Method::as_str).collect();
     names.sort_unstable();
     names.dedup();
     names.join(", ")
-}
-
-fn name(method: Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Options => "OPTIONS",
-        Method::Patch => "PATCH",
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Tasks one at a time: submit, show, cancel, retry.
 //!
-//! BOUND: a task's texts are taken from the budget before they are read, and its answer holds
-//! the bytes until it is written. While one is turned into the other both exist; that is one
-//! step without a wait, so it happens at most once on each executor thread.
+//! BOUND: a task's texts and the answer made of them are taken from the budget before they are
+//! read, and the answer keeps its bytes until it is written. A submission has the bytes of its
+//! body alone, which go on to stand for its texts and then for its answer: while one is made of
+//! the other both exist, but without a wait in between, so at most once on each executor thread.
 
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::http::{Head, Reply};
 use crate::queue::Submitted;
 use crate::task::{Idempotency, NewTask, Task, TaskId};
 use crate::worker::WorkerName;
+
+/// Bytes of a task's JSON besides its texts, at most: 256 for the names and the values of fixed
+/// length, 64 for the worker's name, and room for escapes.
+const FIELDS_LENGTH: u64 = 1 << 10;
 
 impl Api {
     /// `POST /task`
@@ -85,7 +90,7 @@ impl Api {
     /// `DELETE /task/{id}`
     pub(super) async fn cancel_task(&self, segment: &str) -> Result<Reply, ApiError> {
         let id = task_id(segment)?;
-        let permit = self.permit_for_task(id, self.budget.empty()).await?;
+        let (permit, _) = self.permit_for_task(id, self.budget.empty()).await?;
         let task = self.queue.cancel(id).await?;
         self.show_change(200, task, permit).await
     }
@@ -93,7 +98,7 @@ impl Api {
     /// `POST /task/{id}/retry`
     pub(super) async fn retry_task(&self, segment: &str) -> Result<Reply, ApiError> {
         let id = task_id(segment)?;
-        let permit = self.permit_for_task(id, self.budget.empty()).await?;
+        let (permit, _) = self.permit_for_task(id, self.budget.empty()).await?;
         let task = self.queue.retry(id).await?;
         self.show_change(202, task, permit).await
     }
@@ -119,12 +124,13 @@ impl Api {
 
     /// Answers with the task as it is now.
     async fn find_task(&self, status: u16, id: TaskId, permit: Permit) -> Result<Reply, ApiError> {
-        let mut permit = self.permit_for_task(id, permit).await?;
+        let (mut permit, texts) = self.permit_for_task(id, permit).await?;
         let found = self.queue.find(id).await?;
         let task = found.ok_or_else(|| ApiError::unknown_task(id))?;
         let view = TaskView::new(&task)?;
         let length = view::length(&view)?;
-        grow_to(&self.budget, &mut permit, byte_count(length)).await?;
+        let needed = texts.saturating_add(byte_count(length));
+        grow_to(&self.budget, &mut permit, needed).await?;
         let body = view::render(&view, length)?;
         Ok(reply(status, body, permit))
     }
@@ -146,11 +152,19 @@ impl Api {
         Ok(reply(status, body, permit))
     }
 
-    async fn permit_for_task(&self, id: TaskId, mut permit: Permit) -> Result<Permit, ApiError> {
+    /// Takes memory for a task's texts and for what the answer will most likely need: as much
+    /// again, and a little. Asked for at once, so that two answers seldom wait for what the other
+    /// holds. Gives the permit and the bytes of the texts.
+    async fn permit_for_task(
+        &self,
+        id: TaskId,
+        mut permit: Permit,
+    ) -> Result<(Permit, u64), ApiError> {
         let found = self.queue.size(id).await?;
-        let size = found.ok_or_else(|| ApiError::unknown_task(id))?;
-        grow_to(&self.budget, &mut permit, size).await?;
-        Ok(permit)
+        let texts = found.ok_or_else(|| ApiError::unknown_task(id))?;
+        let likely = texts.saturating_mul(2).saturating_add(FIELDS_LENGTH);
+        grow_to(&self.budget, &mut permit, likely).await?;
+        Ok((permit, texts))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Exit, output};
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
-use crate::config::{DEFAULT_ADDR, addr};
+use crate::config::{DEFAULT_ADDR, addr, quoted};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_LENGTH_MAX: usize = 4_096;
@@ -47,7 +47,7 @@ fn target(flag: Option<&str>, environment: &Environment) -> Result<SocketAddr, S
     };
     let addr = addr::parse(text)
         .and_then(|addr| addr.resolve())
-        .map_err(|error| format!("{name} {}: {error}", text.escape_debug()))?;
+        .map_err(|error| format!("{name} {}: {error}", quoted(text)))?;
     if addr.port() == 0 {
         return Err(format!(
             "{name} {addr}: port 0 names no server; write the port that the server's log names"

@@ -1,6 +1,6 @@
 //! The help texts.
 
-use super::args::Topic;
+use super::topic::Topic;
 
 /// What `--version` prints.
 pub(super) const VERSION: &str = concat!("mecha ", env!("CARGO_PKG_VERSION"));
@@ -34,9 +34,9 @@ Commands:
   health   ask whether a server is well
 
 Start here:
-  mecha demo
-  mecha init && mecha serve --config mecha.toml
-  curl http://127.0.0.1:21212/task -d '{\"prompt\": \"Review the last commit\"}'
+  mecha demo                       see it work; nothing is left behind
+  mecha init                       write mecha.toml, to declare a worker in it
+  mecha serve --config mecha.toml  run it
 
 Options:
   -h, --help       this text; 'mecha COMMAND --help' describes a command
@@ -75,9 +75,11 @@ Examples:
   mecha serve --config /etc/mecha.toml --data /var/lib/mecha --log json
   MECHA_API_KEY=file:/run/secrets/key mecha serve --addr 0.0.0.0:21212
 
-Without a worker in the file, register one while the server runs:
+While it runs, register a worker, give it a task, and read the result:
   curl -X PUT http://127.0.0.1:21212/worker/mine \\
        -d '{\"endpoint\": \"http://127.0.0.1:9000\"}'
+  curl http://127.0.0.1:21212/task -d '{\"prompt\": \"Review the last commit\"}'
+  curl 'http://127.0.0.1:21212/task/ID?wait=30s'
 ";
 
 const DEMO: &str = "\

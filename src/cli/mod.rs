@@ -11,6 +11,7 @@ mod help;
 mod init;
 mod output;
 mod serve;
+mod topic;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

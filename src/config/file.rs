@@ -4,7 +4,7 @@
 //! keys that seem to be missing. BOUND: a file has at most 1 MiB, and nesting is limited by the
 //! parser.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +48,18 @@ pub(super) struct Settings {
     pub(super) drain: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) workers: Vec<Worker>,
+    /// Whether the file could not be read whole, so that what is absent may yet be in it.
+    pub(super) is_partial: bool,
+}
+
+impl Settings {
+    /// What is known of a file that cannot be read.
+    fn unknown() -> Self {
+        Self {
+            is_partial: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Reads the file at `path`. With `keys_replaced` the file's API keys are checked for their form
@@ -63,7 +75,7 @@ pub(super) fn read(
         Ok(bytes) => read_bytes(&bytes, keys_replaced, secrets, &mut found),
         Err(error) => {
             found.add(0, format!("cannot be read: {error}"));
-            Settings::default()
+            Settings::unknown()
         }
     };
     problems.append(found);
@@ -82,44 +94,63 @@ fn read_bytes(
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = valid.split(|byte| *byte == b'\n').count();
             problems.add(line, "not UTF-8; save the file in this encoding");
-            return Settings::default();
+            return Settings::unknown();
         }
     };
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     let entries = tree::from_toml(table.into_inner(), &lines);
-    let settings = read_top(&entries, keys_replaced, secrets, problems);
-    let broken: Vec<usize> = errors
-        .iter()
-        .map(|error| error.span().map_or(1, |span| lines.at(span.start)))
-        .collect();
-    if !broken.is_empty() {
-        problems.drop_consequences(&unreliable_lines(text, &broken));
+    let mut settings = read_top(&entries, keys_replaced, secrets, problems);
+    // The first error of a line says it best. The message alone is told: the error's own display
+    // shows the line, which may hold a secret.
+    let mut broken: BTreeMap<usize, &str> = BTreeMap::new();
+    for error in &errors {
+        let line = error.span().map_or(1, |span| lines.at(span.start));
+        broken.entry(line).or_insert(error.message());
     }
-    let mut last = 0;
-    for (error, line) in errors.iter().zip(broken) {
-        // The message alone: the error's own display shows the line, which may hold a secret.
-        // The first error of a line says it best.
-        if line != last {
-            problems.add(line, format!("not TOML: {}", error.message()));
-        }
-        last = line;
+    if !broken.is_empty() {
+        settings.is_partial = true;
+        let broken_lines = broken.keys().copied().collect();
+        problems.drop_consequences(&unreliable_lines(text, &broken_lines));
+    }
+    for (line, message) in broken {
+        problems.add(line, syntax_text(message));
     }
     settings
 }
 
+/// What is wrong with a line that is not TOML, in the words of who writes it.
+fn syntax_text(message: &str) -> String {
+    let advice = if message.starts_with("duplicate key") {
+        "this key or table stands twice; keep one"
+    } else if message.starts_with("string values must be quoted")
+        || message.starts_with("invalid float")
+        || message.starts_with("invalid integer")
+        || message.starts_with("invalid date")
+    {
+        "not TOML: a text stands in quotation marks, a number is made of digits"
+    } else if message.starts_with("invalid basic string")
+        || message.starts_with("invalid literal string")
+    {
+        "not TOML: a quotation mark is missing at the end of the text"
+    } else {
+        return format!("not TOML: {message}");
+    };
+    advice.to_owned()
+}
+
 /// The lines that a syntax error makes unreliable: its own, and where it is in a table's header,
 /// the whole table, whose keys now seem to belong to the one before.
-fn unreliable_lines(text: &str, broken: &[usize]) -> Vec<usize> {
+fn unreliable_lines(text: &str, broken: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut in_broken_table = false;
-    let mut unreliable = Vec::new();
+    let mut unreliable = BTreeSet::new();
     for (line, content) in (1..).zip(text.lines()) {
         let is_broken = broken.contains(&line);
         if content.trim_start().starts_with('[') {
             in_broken_table = is_broken;
         }
         if is_broken || in_broken_table {
-            unreliable.push(line);
+            unreliable.insert(line);
         }
     }
     unreliable
@@ -141,6 +172,7 @@ fn read_top(
         drain: table.read("drain", problems, |v| field::duration(v, &DRAIN_RANGE)),
         limits: read_limits(&table, problems),
         workers: read_workers(&table, secrets, problems),
+        is_partial: false,
     }
 }
 
@@ -256,7 +288,7 @@ fn refuse_sources(top: &Table<'_>, problems: &mut Problems) {
     }
 }
 
-/// One key or a list of keys.
+/// One key or a list of keys. `Some` where the file has any, even bad ones.
 fn read_api_keys(
     top: &Table<'_>,
     keys_replaced: bool,
@@ -274,7 +306,7 @@ fn read_api_keys(
             nodes.len()
         );
         top.refuse("api_key", None, problems, &text);
-        return None;
+        return Some(Vec::new());
     }
     let mut keys = Vec::new();
     for node in nodes {

@@ -12,7 +12,8 @@ use super::environment::Environment;
 use super::file::{self, Settings};
 use super::problem::{Error, Problems};
 use super::secrets::{Secrets, check_header_secret};
-use super::{Args, Config, LogFormat, value};
+use super::tree::quoted;
+use super::{Args, Config, Limits, LogFormat, value};
 use crate::secret::Secret;
 use crate::worker::{Target, Worker};
 
@@ -25,6 +26,9 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// The file that flags and environment name. An error where the variable is unusable.
 pub(super) fn file_path(args: &Args, environment: &Environment) -> Result<Option<PathBuf>, String> {
     if let Some(path) = &args.config {
+        if path.as_os_str().is_empty() {
+            return Err("--config: an empty path; name a file".to_owned());
+        }
         return Ok(Some(path.clone()));
     }
     match environment.variable("MECHA_CONFIG") {
@@ -55,12 +59,14 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
     }
 
     let given_keys = read_given_keys(args, &mut secrets, &mut problems, &mut warnings);
+    // Keys that cannot be read are problems already; the API is not open for that.
+    let is_open = given_keys.is_none() && settings.api_keys.is_none() && !settings.is_partial;
     let api_keys = given_keys.or(settings.api_keys).unwrap_or_default();
     let addr = read_addr(args, environment, settings.addr, &mut problems);
     let data = read_data(args, environment, settings.data, &mut problems);
     let log = read_log(args, environment, &mut problems);
     let allow_anonymous = read_allow_anonymous(args, environment, &mut problems);
-    if api_keys.is_empty() && !keys_replaced && !addr.ip().to_canonical().is_loopback() {
+    if is_open && !addr.ip().to_canonical().is_loopback() {
         if allow_anonymous {
             warnings.push(format!(
                 "no API key is set: whoever reaches {addr} may submit tasks and read results"
@@ -69,13 +75,7 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
             problems.add(0, anonymous_text(addr));
         }
     }
-    if settings.limits.task_body > settings.limits.memory {
-        warnings.push(format!(
-            "limits.task_body ({}) is above limits.memory ({}), which is the limit that counts",
-            value::size_text(settings.limits.task_body),
-            value::size_text(settings.limits.memory)
-        ));
-    }
+    warnings.extend(warn_of_limits(&settings.limits));
     for worker in &settings.workers {
         warnings.extend(warn_of_command(worker, environment));
     }
@@ -161,7 +161,7 @@ fn read_addr(
         };
         addr::parse(text)
             .and_then(|addr| addr.resolve())
-            .map_err(|error| format!("{name} {text}: {error}"))
+            .map_err(|error| format!("{name} {}: {error}", quoted(text)))
     });
     read.unwrap_or_else(|text| {
         problems.add(0, text);
@@ -193,7 +193,7 @@ fn read_data(
             "HOME is not set, so there is no default for the data directory; name one with --data DIR or MECHA_DATA"
                 .to_owned()
         } else {
-            format!("{name} {}: {text}", path.display())
+            format!("{name} {}: {text}", quoted(&path.to_string_lossy()))
         };
         problems.add(0, text);
         path.to_owned()
@@ -206,9 +206,10 @@ fn read_log(args: &Args, environment: &Environment, problems: &mut Problems) -> 
             |given| match given {
                 None | Some((_, "text")) => Ok(LogFormat::Text),
                 Some((_, "json")) => Ok(LogFormat::Json),
-                Some((name, other)) => {
-                    Err(format!("{name} {other}: not a format; write text or json"))
-                }
+                Some((name, other)) => Err(format!(
+                    "{name} {}: not a format; write text or json",
+                    quoted(other)
+                )),
             },
         );
     read.unwrap_or_else(|text| {
@@ -231,7 +232,10 @@ fn read_allow_anonymous(args: &Args, environment: &Environment, problems: &mut P
             let shown = other.unwrap_or("(not UTF-8)");
             problems.add(
                 0,
-                format!("MECHA_ALLOW_ANONYMOUS {shown}: write 1 to allow it, or unset it"),
+                format!(
+                    "MECHA_ALLOW_ANONYMOUS {}: write 1 to allow it, or unset it",
+                    quoted(shown)
+                ),
             );
             false
         }
@@ -258,6 +262,16 @@ fn warn_of_readable_secrets(path: &Path) -> Option<String> {
         format!(
             "{} holds a secret and every user of this machine may read it; chmod 600 the file, or write env:NAME or file:/path for the secret",
             path.display()
+        )
+    })
+}
+
+fn warn_of_limits(limits: &Limits) -> Option<String> {
+    (limits.task_body > limits.memory).then(|| {
+        format!(
+            "limits.task_body ({}) is above limits.memory ({}), which is the limit that counts",
+            value::size_text(limits.task_body),
+            value::size_text(limits.memory)
         )
     })
 }

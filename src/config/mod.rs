@@ -3,8 +3,8 @@
 //! Whoever holds a `Config` holds settings that are complete, within their ranges and free of
 //! contradictions. Whatever is wrong is reported at once, each problem with its file and line,
 //! what is wrong and what is allowed. No message, `Debug` or `Display` shows a secret. BOUND: the
-//! size of each file that is read is limited; looking up the host of an address waits for the
-//! system's resolver.
+//! size of each file and the number of problems told are limited; looking up the host of an
+//! address waits for the system's resolver.
 //!
 //! - `load` joins the sources, `file` reads the TOML, `worker` a worker's fields from either form;
 //! - `tree` and `table` are TOML and JSON made alike, `field` reads one value of it;
@@ -35,6 +35,7 @@ use std::time::Duration;
 pub(crate) use load::DEFAULT_ADDR;
 pub(crate) use nearest::nearest;
 pub use problem::{Error, Problem};
+pub(crate) use tree::quoted;
 
 use self::environment::Environment;
 use crate::secret::Secret;
@@ -141,19 +142,15 @@ impl Config {
     }
 
     /// Names of the settings that differ from those of `running` and that only a restart changes.
-    /// API keys, `drain` and workers take effect while the server runs.
+    /// API keys, `drain`, workers and the other limits take effect while the server runs.
     pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let (new, old) = (&self.limits, &running.limits);
         [
             ("addr", self.addr != running.addr),
             ("data", self.data != running.data),
-            ("limits.task_body", new.task_body != old.task_body),
             ("limits.webhook_body", new.webhook_body != old.webhook_body),
             ("limits.memory", new.memory != old.memory),
             ("limits.connections", new.connections != old.connections),
-            ("limits.queue", new.queue != old.queue),
-            ("limits.retention", new.retention != old.retention),
-            ("limits.disk_reserve", new.disk_reserve != old.disk_reserve),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)

@@ -1,6 +1,10 @@
 //! What is wrong with a configuration: every problem, each with its place.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+/// Problems that are told at most; of the rest, their number.
+const PROBLEMS_MAX: usize = 1_000;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +107,7 @@ impl Problems {
 
     /// Drops what may only follow from syntax errors in `lines`: problems in the same line, and
     /// whatever seems to be missing.
-    pub(super) fn drop_consequences(&mut self, lines: &[usize]) {
+    pub(super) fn drop_consequences(&mut self, lines: &BTreeSet<usize>) {
         self.found
             .retain(|problem| !problem.is_absence && !lines.contains(&problem.line));
     }
@@ -115,6 +119,11 @@ impl Problems {
         }
         self.found
             .sort_by_key(|problem| (problem.file.is_some(), problem.line));
+        let more = self.found.len().saturating_sub(PROBLEMS_MAX);
+        if more > 0 {
+            self.found.truncate(PROBLEMS_MAX);
+            self.add(0, format!("and {more} more problems"));
+        }
         Err(Error {
             problems: self.found,
         })

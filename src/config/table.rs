@@ -53,6 +53,9 @@ pub(super) const WORKER: Section = Section {
     ],
 };
 
+/// Keys of a worker that only a file may have.
+pub(super) const OF_FILE_ALONE: [&str; 4] = ["command", "env", "cwd", "events"];
+
 /// What looks like a key and is set another way.
 const ELSEWHERE: [(&str, &str); 3] = [
     ("log", "it is set by --log or MECHA_LOG"),
@@ -72,6 +75,7 @@ pub(super) struct Table<'a> {
     entries: &'a [Entry],
     /// Line of its header, 0 where it has none.
     line: usize,
+    is_json: bool,
 }
 
 impl<'a> Table<'a> {
@@ -87,12 +91,16 @@ impl<'a> Table<'a> {
             prefix,
             entries,
             line,
+            is_json: false,
         }
     }
 
     /// A JSON object with the keys of `section`.
     pub(super) fn of_json(section: &'static Section, entries: &'a [Entry]) -> Self {
-        Self::of_file(section, "", entries, 0)
+        Self {
+            is_json: true,
+            ..Self::of_file(section, "", entries, 0)
+        }
     }
 
     /// The entry of `key`; `null` is as good as absent.
@@ -193,30 +201,29 @@ impl<'a> Table<'a> {
     }
 
     fn advice(&self, key: &str) -> String {
-        let is_json = self.line == 0 && self.section.header.is_some();
         if let Some(meant) = nearest(key, self.section.keys) {
             return format!("did you mean {meant}?");
         }
-        if !is_json {
-            if let Some((_, advice)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
-                return (*advice).to_owned();
+        if self.is_json {
+            let mut fields = self.section.keys.to_vec();
+            fields.retain(|field| !OF_FILE_ALONE.contains(field));
+            return format!("the fields are {}", fields.join(", "));
+        }
+        if let Some((_, advice)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
+            return (*advice).to_owned();
+        }
+        let owner = [&TOP, &LIMITS, &WORKER]
+            .into_iter()
+            .find(|section| section.keys.contains(&key));
+        match owner.map(|section| section.header) {
+            Some(Some(header)) => return format!("{key} belongs to {header}"),
+            Some(None) => {
+                return format!("{key} belongs to the top of the file, above the first [table]");
             }
-            let owner = [&TOP, &LIMITS, &WORKER]
-                .into_iter()
-                .find(|section| section.keys.contains(&key));
-            match owner.map(|section| section.header) {
-                Some(Some(header)) => return format!("{key} belongs to {header}"),
-                Some(None) => {
-                    return format!(
-                        "{key} belongs to the top of the file, above the first [table]"
-                    );
-                }
-                None => {}
-            }
+            None => {}
         }
         let keys = self.section.keys.join(", ");
         match self.section.header {
-            _ if is_json => format!("the fields are {keys}"),
             Some(header) => format!("{header} has {keys}"),
             None => format!("the top of the file has {keys}"),
         }

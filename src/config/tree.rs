@@ -87,7 +87,7 @@ impl Value {
 }
 
 /// `text` in quotation marks, escaped and cut to a readable length.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let shown = shortened(text);
     let dots = if shown.len() < text.len() { "..." } else { "" };
     format!("{shown:?}{dots}")

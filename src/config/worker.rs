@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::problem::Problems;
 use super::secrets::{Reference, Secrets, check_header_secret, sounds_secret};
-use super::table::{Table, WORKER};
+use super::table::{OF_FILE_ALONE, Table, WORKER};
 use super::tree::{Entry, Node, Value};
 use super::{endpoint, field};
 use crate::secret::Secret;
@@ -326,24 +326,14 @@ fn refuse_events(table: &Table<'_>, problems: &mut Problems) {
 }
 
 fn refuse_what_is_the_files(table: &Table<'_>, problems: &mut Problems) {
-    for (key, text) in [
-        (
-            "command",
-            "a command worker is declared in the configuration file alone; send an endpoint",
-        ),
-        (
-            "env",
-            "belongs to a command worker, which is declared in the configuration file alone",
-        ),
-        (
-            "cwd",
-            "belongs to a command worker, which is declared in the configuration file alone",
-        ),
-        (
-            "events",
-            "rules are declared in the configuration file alone; leave it out",
-        ),
-    ] {
+    for key in OF_FILE_ALONE {
+        let text = match key {
+            "command" => {
+                "a command worker is declared in the configuration file alone; send an endpoint"
+            }
+            "events" => "rules are declared in the configuration file alone; leave it out",
+            _ => "belongs to a command worker, which is declared in the configuration file alone",
+        };
         if table.entry(key).is_some() {
             table.refuse(key, None, problems, text);
         }

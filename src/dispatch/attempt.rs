@@ -74,7 +74,7 @@ pub(super) async fn run(lane: Arc<Lane>, worker: Arc<Worker>, mut claim: Claim, 
         Err(queue::Error::UnknownTask(_) | queue::Error::AlreadyEnded { .. }) => {
             log::debug!("{about}: the task has ended meanwhile");
         }
-        Err(error) => log::error!("{about}: its end could not be stored: {error:?}"),
+        Err(error) => log::error!("{about}: its end could not be stored: {error}"),
     }
     if lane.shared.drain.cause().is_some() {
         let attempts = &lane.shared.attempts;

@@ -173,7 +173,7 @@ async fn claim(lane: &Arc<Lane>, count: u32) {
         Some(Err(error)) => {
             if error != queue::Error::StoreFailed {
                 log::warn!(
-                    "no task could be claimed for worker {}, again in {}: {error:?}",
+                    "no task could be claimed for worker {}, again in {}: {error}",
                     lane.entry.name(),
                     Written(ERROR_PAUSE)
                 );

@@ -20,6 +20,8 @@ mod pace;
 mod probe;
 mod process;
 mod retry_after;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

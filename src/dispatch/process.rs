@@ -265,6 +265,35 @@ mod tests {
         });
     }
 
+    /// `unshare --pid --fork --mount-proc` makes the test binary process 1.
+    #[test]
+    #[ignore = "must run as process 1"]
+    fn process_1_reaps_orphans() {
+        with_children(async |children| {
+            assert!(children.is_init);
+            let mut command = Command::new("sh");
+            command.args(["-c", "setsid sleep 0.2 & setsid sleep 0.4 & exit 0"]);
+            let (group, _) = children.spawn(&mut command).unwrap();
+            let mut others = Command::new("sleep");
+            let (other, _) = children.spawn(others.arg("600")).unwrap();
+            group.exited().await;
+            assert!(group.reap().unwrap().success());
+            let adopted = || {
+                let numbers = fs::read_to_string("/proc/1/task/1/children").unwrap();
+                orphans(&numbers, &children.lock().unreaped).count()
+            };
+            assert_eq!(adopted(), 2);
+            loop {
+                let exit = children.exits.listen();
+                if adopted() == 0 {
+                    break;
+                }
+                exit.await;
+            }
+            assert!(!other.has_exited());
+        });
+    }
+
     #[test]
     fn orphans_are_the_children_that_were_not_started_here() {
         let unreaped = [7, 9].into_iter().filter_map(Pid::from_raw).collect();

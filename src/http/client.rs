@@ -285,7 +285,7 @@ async fn read_answer(
             }
         };
         let held = reader.body_bytes().saturating_add(read as u64);
-        grow(&mut permit, held, answer_max).await?;
+        grow(&mut permit, held, answer_max.min(budget.size())).await?;
         if reader.feed(buffer.get(..read).unwrap_or_default())? {
             break reader.finish()?;
         }
@@ -307,13 +307,17 @@ async fn read_answer(
     })
 }
 
-/// Makes `permit` cover a body of `held` bytes.
-async fn grow(permit: &mut Permit, held: u64, answer_max: u64) -> Result<(), Error> {
-    if held <= FREE_BYTES || held <= permit.bytes() {
+/// Makes `permit` cover a body of `held` bytes, of `most` that there can be.
+async fn grow(permit: &mut Permit, held: u64, most: u64) -> Result<(), Error> {
+    let Some(needed) = held.checked_sub(permit.bytes().max(FREE_BYTES)) else {
+        return Ok(());
+    };
+    if needed == 0 {
         return Ok(());
     }
-    let needed = held - permit.bytes();
-    let step = needed.max(PERMIT_STEP.min(answer_max.saturating_sub(permit.bytes())));
+    let step = PERMIT_STEP
+        .min(most.saturating_sub(permit.bytes()))
+        .max(held - permit.bytes());
     if permit.grow_within(step, BUDGET_PATIENCE).await {
         Ok(())
     } else {

@@ -103,6 +103,7 @@ async fn answer<S: Service>(
     let Some(head) = incoming.head.take() else {
         return Next::Close;
     };
+    wire.trim();
     // Kept for the log, should the service panic.
     let path = head.path.clone();
     let request = Request { head, body, permit };
@@ -128,7 +129,6 @@ async fn attend<S: Service, T>(
     shared: &Shared<S>,
     mut answering: impl Future<Output = T> + Unpin,
 ) -> Result<T, Cut> {
-    wire.deadline.clear();
     if let Some(output) = smol::future::poll_once(&mut answering).await {
         return Ok(output);
     }

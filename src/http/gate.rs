@@ -69,9 +69,9 @@ pub(super) async fn read_head(wire: &mut Wire, timing: &Timing) -> Result<Incomi
         }
         if wire.inbox.is_empty() {
             match wire.first_bytes(timing.idle).await {
-                Ok(0) | Err(Cut::Expired | Cut::Stopped) => return Err(Stop::Idle),
+                // A client that leaves between requests owes no explanation, however it leaves.
+                Ok(0) | Err(_) => return Err(Stop::Idle),
                 Ok(_) => has_begun = false,
-                Err(cut) => return Err(cut.into()),
             }
             continue;
         }

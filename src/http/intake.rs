@@ -11,14 +11,14 @@ use super::gate::{Incoming, Stop};
 use super::refusal::{Kind, Refusal};
 use super::server::Timing;
 use super::sweeper::{Cut, Phase};
-use super::wire::Wire;
+use super::wire::{KEPT_BUFFER, Wire};
 use crate::budget::{Budget, Permit};
 use crate::clock::monotonic;
 
 /// Bytes that a read of a body asks for at least, and at most.
 const BODY_READ_MIN: usize = 16 * 1024;
 const BODY_READ_MAX: usize = 256 * 1024;
-/// By how much the permit of a chunked body grows.
+/// By how much the permit of a chunked body grows at most, beyond what is needed.
 const PERMIT_STEP: u64 = 64 * 1024;
 /// A body of this many bytes at most is read and dropped, so that the connection can go on behind
 /// a request that was answered on its head alone.
@@ -142,9 +142,11 @@ async fn read_chunked(
                 }
                 if needed > permit.bytes() {
                     let waiting_since = monotonic();
-                    let step = PERMIT_STEP
-                        .max(needed - permit.bytes())
-                        .min(limit - permit.bytes());
+                    // What is needed, and with a body that is large already, some more.
+                    let step = held
+                        .min(PERMIT_STEP)
+                        .min(limit - permit.bytes())
+                        .max(needed - permit.bytes());
                     wire.deadline.clear();
                     let growing = permit.grow_within(step, timing.budget);
                     if !wire.deadline.guard(Phase::Ended, growing).await? {
@@ -182,10 +184,24 @@ pub(super) async fn skip_body(
     incoming: &Incoming,
     timing: &Timing,
 ) -> Result<(), Stop> {
-    if let Framing::Length(length) = incoming.framing {
-        read_fixed(wire, length.min(SKIPPED_BODY_MAX), timing).await?;
+    let Framing::Length(length) = incoming.framing else {
+        return Ok(());
+    };
+    let length = usize::try_from(length).map_err(|_| too_large(SKIPPED_BODY_MAX))?;
+    let pace = Pace::new(timing);
+    let mut skipped = 0;
+    loop {
+        let at_hand = wire.inbox.len().min(length - skipped);
+        wire.inbox.drain(..at_hand);
+        skipped += at_hand;
+        if skipped == length {
+            wire.deadline.clear();
+            return Ok(());
+        }
+        pace.set_deadline(wire, skipped);
+        let read = wire.fill(KEPT_BUFFER).await;
+        pace.check(read, || format!("{skipped} of {length} bytes"))?;
     }
-    Ok(())
 }
 
 /// How fast a body comes.

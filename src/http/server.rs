@@ -25,6 +25,8 @@ use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::drain::Drain;
 
+/// Connections that may wait in the kernel to be accepted.
+const BACKLOG: i32 = 1_024;
 /// Pause when no connection can be accepted, doubled up to the longest.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -118,6 +120,9 @@ impl Server {
     /// Binds `addr`; port 0 picks one.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = Async::<TcpListener>::bind(addr)?;
+        // The standard library asks for 128, which a burst of clients overflows: each of them
+        // would then wait a second for its next try.
+        rustix::net::listen(listener.get_ref(), BACKLOG)?;
         let local_addr = listener.get_ref().local_addr()?;
         Ok(Self {
             listener,

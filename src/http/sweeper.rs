@@ -274,3 +274,71 @@ impl Drop for Deadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_sweeper<T>(act: impl AsyncFnOnce(&Arc<Sweeper>) -> T) -> T {
+        let sweeper = Sweeper::with_tick(Duration::from_millis(5));
+        smol::block_on(async {
+            let running = async {
+                sweeper.run().await;
+                unreachable!("the sweeper runs for ever")
+            };
+            act(&sweeper).or(running).await
+        })
+    }
+
+    #[test]
+    fn a_deadline_cuts_its_own_connection_only() {
+        with_sweeper(async |sweeper| {
+            let (late, other) = (sweeper.register(), sweeper.register());
+            other.set(Duration::from_secs(3_600));
+            let start = monotonic();
+            late.set(Duration::from_millis(20));
+            let cut = late
+                .guard(Phase::Ended, std::future::pending::<()>())
+                .or(async {
+                    let cut = other.guard(Phase::Ended, std::future::pending::<()>());
+                    panic!("{:?}", cut.await);
+                })
+                .await;
+            assert!(matches!(cut, Err(Cut::Expired)), "{cut:?}");
+            assert!(monotonic() - start >= Duration::from_millis(20));
+            // What is ready counts, however late it is.
+            assert!(late.guard(Phase::Ended, async {}).await.is_ok());
+        });
+    }
+
+    #[test]
+    fn an_earlier_deadline_wakes_a_sleeping_sweeper() {
+        with_sweeper(async |sweeper| {
+            let deadline = sweeper.register();
+            for _ in 0..3 {
+                deadline.set(Duration::from_secs(3_600));
+                // Gives the sweeper the time to fall asleep.
+                Timer::after(Duration::from_millis(20)).await;
+                deadline.set(Duration::from_millis(1));
+                let cut = deadline.guard(Phase::Ended, std::future::pending::<()>());
+                assert!(matches!(cut.await, Err(Cut::Expired)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_phase_cuts_what_does_not_outlast_it() {
+        with_sweeper(async |sweeper| {
+            let deadline = sweeper.register();
+            sweeper.enter(Phase::Closing);
+            let idle = deadline.guard(Phase::Closing, std::future::pending::<()>());
+            assert!(matches!(idle.await, Err(Cut::Stopped)));
+            let mut busy = Box::pin(deadline.guard(Phase::Ended, std::future::pending::<()>()));
+            assert!(smol::future::poll_once(&mut busy).await.is_none());
+            sweeper.enter(Phase::Ended);
+            assert!(matches!(busy.await, Err(Cut::Stopped)));
+            drop(deadline);
+            sweeper.emptied().await;
+        });
+    }
+}

@@ -53,9 +53,7 @@ impl Wire {
     /// Waits for the first bytes of a request and reads them into the empty inbox; 0 at the end of
     /// the stream. While it waits there is no buffer of more than [`KEPT_BUFFER`].
     pub(super) async fn first_bytes(&mut self, patience: Duration) -> Result<usize, Cut> {
-        if self.inbox.capacity() > KEPT_BUFFER {
-            self.inbox = Vec::new();
-        }
+        self.trim();
         self.deadline.set(patience);
         let (stream, inbox) = (&self.stream, &mut self.inbox);
         // Not read first, as everywhere else: as a rule there is nothing yet.
@@ -68,7 +66,20 @@ impl Wire {
                 }
             }
         });
-        Ok(self.deadline.guard(Phase::Closing, reading).await??)
+        match self.deadline.guard(Phase::Closing, reading).await {
+            Ok(read) => Ok(read?),
+            // A request that came just in time is answered.
+            Err(Cut::Stopped) => match read_now(&self.stream, &mut self.inbox, KEPT_BUFFER) {
+                Ok(read) if read > 0 => Ok(read),
+                _ => Err(Cut::Stopped),
+            },
+            Err(cut) => Err(cut),
+        }
+    }
+
+    /// Lets go of the room in the inbox that a long wait should not hold.
+    pub(super) fn trim(&mut self) {
+        self.inbox.shrink_to(KEPT_BUFFER);
     }
 
     /// Reads up to `room` bytes behind those in the inbox; 0 at the end of the stream.

@@ -44,7 +44,10 @@ worker = 5 => worker: a list of tables is wanted; write [[worker]]
 worker.name = "x" => worker: a list of tables is wanted; write [[worker]]
 worker = [5] => worker: a list of tables is wanted; write [[worker]]
 [[source]] => source: this version has no webhooks yet; remove [[source]]
-addr = "127.0.0.1:1 => not TOML: 
+addr = "127.0.0.1:1 => not TOML: a quotation mark is missing
+drain = 30s => not TOML: a text stands in quotation marks
+addr = 127.0.0.1:1 => not TOML: a text stands in quotation marks
+drain = => not TOML: 
 "#;
 
 fn cases(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -242,7 +245,7 @@ fn a_file_that_cannot_be_read_is_a_problem() {
             PathBuf::from("/dev/zero"),
             "cannot be read: not a regular file",
         ),
-        (PathBuf::from(""), "cannot be read: No such file"),
+        (PathBuf::from(""), "--config: an empty path"),
     ] {
         let args = Args {
             config: Some(path),
@@ -261,4 +264,12 @@ fn a_file_that_cannot_be_read_is_a_problem() {
         large[0].1.contains("larger than 1048576 bytes"),
         "{large:?}"
     );
+}
+
+#[test]
+fn of_very_many_mistakes_the_rest_is_counted() {
+    let place = Place::with("x = \n".repeat(5_000));
+    let error = place.load(&[]).unwrap_err();
+    assert_eq!(error.problems().len(), 1_001);
+    assert!(error.to_string().ends_with("and 4000 more problems"));
 }

@@ -71,22 +71,22 @@ fn wrong_flags_and_variables_are_reported_by_name() {
         (
             with(|a| a.addr = Some("1".into())),
             None,
-            "--addr 1: not an address",
+            "--addr \"1\": not an address",
         ),
         (
             with(|a| a.addr = Some(String::new())),
             None,
-            "--addr : not an address",
+            "--addr \"\": not an address",
         ),
         (
             with(|a| a.log = Some("xml".into())),
             None,
-            "--log xml: not a format; write text or json",
+            "--log \"xml\": not a format; write text or json",
         ),
         (
             with(|a| a.data = Some(PathBuf::new())),
             None,
-            "--data : an empty path",
+            "--data \"\": an empty path",
         ),
         (
             with(|a| a.api_key = Some(Secret::new(""))),
@@ -106,7 +106,7 @@ fn wrong_flags_and_variables_are_reported_by_name() {
         (
             Args::default(),
             Some(("MECHA_ADDR", ":1")),
-            "MECHA_ADDR :1: the host is missing",
+            "MECHA_ADDR \":1\": the host is missing",
         ),
         (
             Args::default(),
@@ -126,12 +126,12 @@ fn wrong_flags_and_variables_are_reported_by_name() {
         (
             Args::default(),
             Some(("MECHA_DATA", "")),
-            "MECHA_DATA : an empty path",
+            "MECHA_DATA \"\": an empty path",
         ),
         (
             Args::default(),
             Some(("MECHA_LOG", "XML")),
-            "MECHA_LOG XML: not a format",
+            "MECHA_LOG \"XML\": not a format",
         ),
         (
             Args::default(),
@@ -168,6 +168,21 @@ fn an_open_api_stays_on_this_machine_unless_it_is_allowed() {
             Err(error) => assert!(error.to_string().contains("--allow-anonymous"), "{error}"),
             Ok(config) => assert_eq!(config.warnings.len(), usize::from(allowed == "1")),
         }
+    }
+}
+
+#[test]
+fn an_api_whose_keys_cannot_be_read_is_not_called_open() {
+    for content in [
+        "api_key = []",
+        "api_key = \"a b\"",
+        "api_key = \"env:NO\"",
+        "api_key = x",
+    ] {
+        let content = format!("addr = \"0.0.0.0:1\"\n{content}\n");
+        let problems = Place::with(content).problems(&[]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].0, 2, "{problems:?}");
     }
 }
 
@@ -245,10 +260,11 @@ fn no_secret_is_shown() {
 fn what_a_reload_cannot_change_is_named() {
     let running = load_with(&Args::default(), &[]).unwrap();
     let place = Place::with(
-        "addr = \"127.0.0.1:5\"\napi_key = \"k\"\ndrain = \"1s\"\nlimits.queue = 5\n\
+        "addr = \"127.0.0.1:5\"\napi_key = \"k\"\ndrain = \"1s\"\n\
+         limits.queue = 5\nlimits.connections = 5\n\
          [[worker]]\nname = \"a\"\nendpoint = \"http://a\"\n",
     );
     let new = place.load(&[]).unwrap();
-    assert_eq!(new.needs_restart(&running), ["addr", "limits.queue"]);
+    assert_eq!(new.needs_restart(&running), ["addr", "limits.connections"]);
     assert_eq!(new.needs_restart(&new), [] as [&str; 0]);
 }

@@ -1,0 +1,49 @@
+//! The commands there are, and the options of each.
+
+/// The commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Serve,
+    Demo,
+    Init,
+    Check,
+    Health,
+}
+
+impl Topic {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Serve,
+        Self::Demo,
+        Self::Init,
+        Self::Check,
+        Self::Health,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Demo => "demo",
+            Self::Init => "init",
+            Self::Check => "check",
+            Self::Health => "health",
+        }
+    }
+
+    /// Options that have a value.
+    pub(super) fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Serve | Self::Check => &["--addr", "--api-key", "--config", "--data", "--log"],
+            Self::Demo | Self::Health => &["--addr"],
+            Self::Init => &[],
+        }
+    }
+
+    /// Options that have none.
+    pub(super) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Serve | Self::Check => &["--allow-anonymous"],
+            Self::Demo => &["--exit"],
+            Self::Init | Self::Health => &[],
+        }
+    }
+}

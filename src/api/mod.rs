@@ -14,6 +14,7 @@ mod health;
 mod list;
 mod memory;
 mod origin;
+pub mod properties;
 mod query;
 mod refusals;
 mod route;

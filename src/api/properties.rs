@@ -5,7 +5,9 @@ use super::submission::Submission;
 
 /// A body is refused, or has a prompt and, if any, a context that is a JSON object.
 pub fn api_body(input: &[u8]) {
-    let Ok(submission) = Submission::parse(input) else { return };
+    let Ok(submission) = Submission::parse(input) else {
+        return;
+    };
     assert!(!submission.prompt.is_empty());
     assert_ne!(submission.worker.as_deref(), Some(""));
     if let Some(context) = submission.context {

@@ -159,11 +159,12 @@ async fn perform(
             outcome.or(async { Err(stop.await) }).await
         }
         Target::Command { argv, env, cwd } => {
+            let secret_variables = shared.secret_variables();
             let program = command::Program {
                 argv,
                 env,
                 cwd: cwd.as_deref(),
-                secret_variables: &shared.secret_variables,
+                secret_variables: &secret_variables,
             };
             command::run(program, order, &shared.children, &shared.budget, stop).await
         }

@@ -26,8 +26,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -75,7 +75,8 @@ pub struct Drained {
     pub put_back: usize,
 }
 
-/// The running dispatch. It must live as long as attempts run: it sees their processes exit.
+/// The running dispatch. It must live as long as attempts run: it sees their processes exit, and
+/// kills them when it is dropped.
 pub struct Dispatcher {
     shared: Arc<Shared>,
     /// Dropped with the dispatcher, which ends them.
@@ -97,7 +98,7 @@ impl Dispatcher {
             drain: parts.drain,
             break_off: Drain::new(),
             children: Arc::clone(&children),
-            secret_variables: parts.secret_variables,
+            secret_variables: Mutex::new(parts.secret_variables.into()),
             attempts: Attempts::default(),
         });
         let watch = executor.spawn(async move { children.watch().await });
@@ -140,9 +141,15 @@ impl Dispatcher {
         }
     }
 
-    /// Kills the process groups of all command workers at once, for an exit that waits for
-    /// nothing.
-    pub fn kill_processes(&self) {
+    /// Replaces the variables that processes started from now on do not inherit.
+    pub fn set_secret_variables(&self, names: Vec<String>) {
+        *self.shared.lock_secret_variables() = names.into();
+    }
+}
+
+/// Nothing of a server that is gone goes on: processes that still run are killed.
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
         self.shared.children.kill_all();
     }
 }
@@ -166,8 +173,20 @@ struct Shared {
     /// Running attempts end once it has begun.
     break_off: Drain,
     children: Arc<Children>,
-    secret_variables: Vec<String>,
+    secret_variables: Mutex<Arc<[String]>>,
     attempts: Attempts,
+}
+
+impl Shared {
+    fn secret_variables(&self) -> Arc<[String]> {
+        Arc::clone(&self.lock_secret_variables())
+    }
+
+    fn lock_secret_variables(&self) -> MutexGuard<'_, Arc<[String]>> {
+        self.secret_variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Counts the attempts of all workers.

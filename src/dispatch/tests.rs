@@ -1,5 +1,7 @@
 //! The whole way of a task through a real queue and real child processes.
 
+mod endpoint;
+
 use std::fs;
 use std::path::Path;
 
@@ -237,7 +239,7 @@ fn tasks_of_an_offline_worker_wait_for_it() {
         assert_eq!(scene.task(id).await.attempts, 0);
         std::os::unix::fs::symlink("/bin/cat", &program).unwrap();
         assert_eq!(scene.ended(id).await.state, State::Completed);
-        assert_eq!(entry.availability(), Availability::Online);
+        until(|| entry.availability() == Availability::Online).await;
     });
 }
 
@@ -292,6 +294,21 @@ fn a_drain_breaks_off_what_takes_too_long() {
         assert!(!is_alive(&scene.file("pid")));
         until(|| !is_alive(&scene.file("child"))).await;
     });
+}
+
+#[test]
+fn a_dispatcher_that_is_dropped_leaves_no_process() {
+    let mut pid = String::new();
+    Scene::play(async |scene| {
+        scene.put(scene.worker("a", "echo $$ > pid; sleep 600"));
+        scene.submit("a", "x").await;
+        scene.written("pid").await;
+        pid = scene.file("pid");
+        assert!(is_alive(&pid));
+    });
+    while is_alive(&pid) {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

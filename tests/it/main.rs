@@ -1,3 +1,48 @@
-//! Tests of mecha from outside: the queue against a model, and the program as its users see it.
+//! The program held to its contract from outside (the real binary, real sockets, real signals), and
+//! its queue held to a model.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::too_many_lines,
+    reason = "tables of cases are as long as they are"
+)]
+
+mod auth;
+mod cancel;
+mod cli;
+mod command_workers;
+mod config_errors;
+mod crash;
+mod data_directory;
+mod dispatch;
+mod drain;
+mod endpoint_workers;
+mod fixtures;
+mod framing;
+mod harness;
+mod harness_works;
+mod http_general;
+mod http_limits;
+mod idempotency;
+mod layering;
+mod limits;
+mod logs;
+mod malformed_heads;
 mod model;
+mod origin;
+mod reload;
+mod restart;
+mod retry;
+mod slow_peers;
+mod task_lists;
+mod tasks;
+mod wait;
+mod worker_api;
+mod worker_lies;
+mod workers;

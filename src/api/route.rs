@@ -143,7 +143,11 @@ pub(super) fn find(method: Method, path: &str) -> Route<'_> {
     };
     // Webhooks are signed by their senders, who have no key; none is received yet.
     let is_webhook = method == Method::Post && path.starts_with("/webhook/");
-    let mut access = if is_webhook { Access::Open } else { Access::Keyed };
+    let mut access = if is_webhook {
+        Access::Open
+    } else {
+        Access::Keyed
+    };
     let mut is_known = false;
     for Line(line_method, pattern, endpoint, line_access, body) in TABLE {
         let Some(segment) = matched_segment(pattern, path) else {

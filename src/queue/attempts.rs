@@ -228,7 +228,8 @@ impl Core {
         batch: &mut Batch<'_>,
     ) {
         let error = format!(
-            "{BROKEN_OFF_MAX} attempts in a row were broken off because the server stopped or crashed"
+            "{BROKEN_OFF_MAX} attempts in a row were broken off: the server stopped, crashed, or had no \
+             memory for the result"
         );
         put_error(id, &mut new, &error, batch);
         self.end(id, old, new, Phase::Failed, batch);

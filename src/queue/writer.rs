@@ -29,8 +29,8 @@ const GROUP_MAX: usize = 1_024;
 /// Bytes of text in one commit, the last command's aside.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-/// BOUND: commands that wait. A connection has one under way and an attempt one more, so this is
-/// reached only when something is wrong.
+/// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
+/// A connection has one under way, so this is reached only when something is wrong.
 const INBOX_MAX: usize = 128 << 10;
 
 /// A command and where its answer goes.
@@ -72,7 +72,7 @@ impl Inbox {
         if state.is_closed {
             return Err(Error::StoreFailed);
         }
-        if state.requests.len() >= INBOX_MAX {
+        if state.requests.len() >= INBOX_MAX && !ends_attempt(&request.command) {
             return Err(Error::Overloaded);
         }
         state.requests.push_back(request);
@@ -305,6 +305,18 @@ fn refuse(reply: Reply) {
     if let Reply::Answer(sender) = reply {
         let _ = sender.try_send(Err(Error::StoreFailed));
     }
+}
+
+/// Whether an attempt is over with this command: it is never refused, because nobody would say it
+/// again.
+fn ends_attempt(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Complete { .. }
+            | Command::Fail { .. }
+            | Command::PutBack { .. }
+            | Command::Withdraw { .. }
+    )
 }
 
 fn text_bytes(command: &Command) -> usize {

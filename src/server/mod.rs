@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use log::{error, info, warn};
@@ -182,6 +183,7 @@ impl Server {
         });
         let mut live = reload::Live {
             reload,
+            dispatcher,
             config: self.config,
             api,
             roster,
@@ -190,7 +192,12 @@ impl Server {
         let drained = smol::block_on(async {
             wait_for_the_end(&mut signals, &mut live, &self.drain).await;
             let orderly = async {
-                let drained = dispatcher.drain(live.config.drain).await;
+                // What an attempt still finds out could not be stored.
+                let deadline = match self.drain.cause() {
+                    Some(Cause::StoreFailed) => Duration::ZERO,
+                    _ => live.config.drain,
+                };
+                let drained = live.dispatcher.drain(deadline).await;
                 settled.begin(Cause::Asked);
                 listener.await;
                 Ok(drained)

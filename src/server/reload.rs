@@ -8,6 +8,7 @@ use log::{error, info, warn};
 use super::{Reload, queue_settings, workers};
 use crate::api::Api;
 use crate::config::Config;
+use crate::dispatch::Dispatcher;
 use crate::queue::Queue;
 use crate::roster::{Origin, Roster};
 use crate::worker::WorkerName;
@@ -15,6 +16,7 @@ use crate::worker::WorkerName;
 /// The parts of a running server that a reload reaches.
 pub(super) struct Live {
     pub(super) reload: Reload,
+    pub(super) dispatcher: Dispatcher,
     pub(super) config: Config,
     pub(super) api: Arc<Api>,
     pub(super) roster: Roster,
@@ -49,6 +51,8 @@ impl Live {
         if let Err(failure) = self.queue.configure(queue_settings(&config)).await {
             error!("reload: the queue's limits stay as they were: {failure}");
         }
+        self.dispatcher
+            .set_secret_variables(config.secret_variables.clone());
         self.replace_workers(&config).await;
         info!("reload: done, {} workers", self.roster.all().len());
         self.config = config;

@@ -19,6 +19,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use log::warn;
 use xxhash_rust::xxh3::Xxh3;
@@ -31,6 +33,11 @@ const END: u8 = 3;
 const CLEAR: u8 = 4;
 const TRAILER: &[u8; 4] = b"FJL\x03";
 
+/// A server that was just ended may hold the lock a moment longer: a process that it was about
+/// to start has it until it is started.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Takes the lock of the data directory; it is held as long as the file is open.
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
@@ -40,16 +47,21 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
         .write(true)
         .open(&path)
         .map_err(Error::io(format!("open {}", path.display())))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked {
-            dir: dir.to_owned(),
-        }),
-        Err(fs::TryLockError::Error(source)) => Err(Error::Io {
-            action: format!("lock {}", path.display()),
-            source,
-        }),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(source)) => {
+                return Err(Error::Io {
+                    action: format!("lock {}", path.display()),
+                    source,
+                });
+            }
+        }
     }
+    Err(Error::Locked {
+        dir: dir.to_owned(),
+    })
 }
 
 /// Checks every journal in `rows`, and cuts a torn batch off the newest one.

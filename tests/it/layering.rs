@@ -16,6 +16,10 @@ fn sources() -> Vec<Source> {
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap().flatten() {
             let path: PathBuf = entry.path();
+            // Tests of a room may put it together with others.
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
             if path.is_dir() {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -149,34 +153,42 @@ fn rooms_call_in_one_direction() {
         (
             "http",
             vec![
-                "api", "dispatch", "queue", "store", "cli", "config", "roster",
+                "api", "dispatch", "queue", "store", "server", "cli", "config", "roster",
             ],
         ),
         (
             "queue",
-            vec!["api", "dispatch", "http", "cli", "config", "roster"],
+            vec![
+                "api", "dispatch", "http", "server", "cli", "config", "roster",
+            ],
         ),
         (
             "store",
             vec![
-                "api", "dispatch", "http", "cli", "config", "queue", "roster",
+                "api", "dispatch", "http", "server", "cli", "config", "queue", "roster",
             ],
         ),
         (
             "config",
-            vec!["api", "dispatch", "http", "cli", "queue", "store"],
+            vec!["api", "dispatch", "http", "server", "cli", "queue", "store"],
         ),
         (
             "roster",
-            vec!["api", "dispatch", "http", "cli", "config", "queue", "store"],
+            vec![
+                "api", "dispatch", "http", "server", "cli", "config", "queue", "store",
+            ],
         ),
         (
             "budget",
-            vec!["api", "dispatch", "http", "cli", "config", "queue", "store"],
+            vec![
+                "api", "dispatch", "http", "server", "cli", "config", "queue", "store",
+            ],
         ),
         (
             "drain",
-            vec!["api", "dispatch", "http", "cli", "config", "queue", "store"],
+            vec![
+                "api", "dispatch", "http", "server", "cli", "config", "queue", "store",
+            ],
         ),
     ];
     for source in sources() {

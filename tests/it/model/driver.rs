@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mecha::clock::{Clock, Timestamp};
+use mecha::clock::{Clock, Timestamp, duration_millis};
 use mecha::id::Id;
 use mecha::queue::command::{Attempt, Command, Outcome};
 use mecha::queue::core::Core;
@@ -164,7 +164,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 .unwrap()
                 .apply(command.clone(), &mut batch);
             let answer = answer.unwrap();
-            self.learn(command, &answer, expected, &what);
+            self.learn(command, &answer, &expected, &what);
         }
         let core = self.core.as_mut().unwrap();
         core.settle(&mut batch).unwrap();
@@ -351,10 +351,10 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         &mut self,
         command: Command,
         answer: &Result<Outcome, Error>,
-        expected: Result<(), Error>,
+        expected: &Result<(), Error>,
         what: &str,
     ) {
-        assert_eq!(answer.clone().map(drop), expected, "{what}");
+        assert_eq!(answer.clone().map(drop), *expected, "{what}");
         if expected.is_err() {
             return;
         }
@@ -477,7 +477,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     assert!(task.state != State::Pending);
                     continue;
                 };
-                let least = BACKOFF.as_millis() as u64 * (1 << (task.failures - 1));
+                let least = duration_millis(BACKOFF) * (1 << (task.failures - 1));
                 let waits = due - self.steady;
                 assert!(
                     waits >= least && waits <= least + least / 4 + 1,
@@ -546,7 +546,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn sweep(&mut self) {
         let now = self.clock.now().as_millis();
-        let kept_from = now.saturating_sub(RETENTION.as_millis() as u64);
+        let kept_from = now.saturating_sub(duration_millis(RETENTION));
         let old: Vec<_> = self
             .tasks
             .iter()

@@ -55,10 +55,8 @@ fn serve(addr: SocketAddr, stops: bool, data: &Path) -> Exit {
     let Some(config) = config(addr, data) else {
         return Exit::Failed;
     };
-    output::print(
-        "mecha demo: a task goes its whole way, on a server of its own\n\n\
-         1  The server starts.",
-    );
+    output::print("mecha demo: a task goes its whole way, on a server of its own");
+    output::print("\n1  The server starts.");
     let server = match Server::open(config.clone()) {
         Ok(server) => server,
         Err(error) => {
@@ -68,11 +66,14 @@ fn serve(addr: SocketAddr, stops: bool, data: &Path) -> Exit {
     };
     let addr = server.local_addr();
     output::print(&format!(
-        "   It listens on http://{addr} and keeps its data in {},\n   \
-         which is deleted at the end. Its worker \"demo\" runs: sh -c '{}'\n",
-        data.display(),
-        SCRIPT.replace('\'', "'\\''")
+        "   It listens on http://{addr} and keeps its data in"
     ));
+    output::print(&format!(
+        "   {}, which is deleted at the end.",
+        data.display()
+    ));
+    output::print("   Its worker \"demo\" is a program that gets the prompt on standard input:");
+    output::print(&format!("   sh -c '{}'", SCRIPT.replace('\'', "'\\''")));
     let drain = server.drain();
     let showing = thread::spawn({
         let drain = drain.clone();
@@ -105,12 +106,15 @@ fn show(addr: SocketAddr, stops: bool, drain: &Drain) -> bool {
     if stops {
         drain.begin(Cause::Asked);
     } else {
-        output::print(&format!(
-            "The server goes on until Ctrl-C. Try, in another terminal:\n\n    \
-             curl -s http://{addr}/task -d '{{\"prompt\": \"Count these words\"}}'\n    \
-             curl -s http://{addr}/tasks\n    \
-             curl -s http://{addr}/workers\n"
-        ));
+        output::print("\nThe server goes on until Ctrl-C. Try, in another terminal:");
+        output::print("");
+        for command in [
+            format!("curl -s http://{addr}/task -d '{{\"prompt\": \"Count these words\"}}'"),
+            format!("curl -s http://{addr}/tasks"),
+            format!("curl -s http://{addr}/workers"),
+        ] {
+            output::print(&format!("    {command}"));
+        }
     }
     completed
 }
@@ -125,22 +129,21 @@ struct Shown {
 
 fn walk(addr: SocketAddr) -> Result<bool, String> {
     let body = serde_json::json!({ "prompt": PROMPT }).to_string();
-    output::print(&format!("2  A task is submitted.\n   POST /task {body}"));
+    output::print("\n2  A task is submitted.");
+    output::print(&format!("   POST /task {body}"));
     let answer = ask(addr, "/task", Some(body.into_bytes()))?;
-    output::print(&format!(
-        "   {answer}\n   From here on it survives a crash and a power loss.\n"
-    ));
+    output::print(&format!("   {answer}"));
+    output::print("   It is on disk now: from here on it survives a crash and a power loss.");
     let task = read(&answer)?;
     let path = format!("/task/{}?wait={}s", task.id, PATIENCE.as_secs());
-    output::print(&format!(
-        "3  Its worker is started, and its result kept.\n   GET {path}"
-    ));
+    output::print("\n3  Its worker is started, and its result kept.");
+    output::print(&format!("   GET {path}"));
     let answer = ask(addr, &path, None)?;
-    output::print(&format!("   {answer}\n"));
+    output::print(&format!("   {answer}"));
     let task = read(&answer)?;
     match (task.state.as_str(), task.result, task.error) {
         ("completed", Some(result), _) => {
-            output::print(&format!("Task {} completed: {result}\n", task.id));
+            output::print(&format!("\nTask {} completed: {result}", task.id));
             Ok(true)
         }
         (state, _, error) => Err(format!(

@@ -113,10 +113,13 @@ impl Queue {
         let pending = core
             .lanes()
             .fold(0_u64, |sum, (_, _, pending)| sum.saturating_add(pending));
-        info!(
-            "{pending} tasks are pending, {} of them were broken off",
-            core.left_dispatched()?
-        );
+        match core.left_dispatched()? {
+            0 => info!("{pending} tasks are pending"),
+            left => info!(
+                "{pending} tasks are pending; {left} of them were running when the server ended \
+                 last time and run again"
+            ),
+        }
         let inbox = Arc::new(Inbox::default());
         let board = Arc::new(Board::open(&core));
         let threads = |source| store::Error::Io {

@@ -36,13 +36,10 @@ use self::refusals::Refusals;
 use self::route::{Access, Body, Endpoint, Target};
 use crate::budget::Budget;
 use crate::drain::{Cause, Drain};
-use crate::http::{Head, Reply, Request, Service};
+use crate::http::{Admission, Head, Reply, Request, Service};
 use crate::queue::Queue;
 use crate::roster::Roster;
 use crate::secret::{Keyring, Secret};
-
-/// Bytes of a body that means nothing and is ignored.
-const IGNORED_BODY_MAX: u64 = 16 << 10;
 
 /// Bytes of a worker's settings as JSON.
 const WORKER_BODY_MAX: u64 = 64 << 10;
@@ -113,23 +110,22 @@ impl Api {
         self.task_body_max.store(task_body_max, Ordering::Relaxed);
     }
 
-    fn check(&self, head: &Head) -> Result<u64, ApiError> {
+    fn check(&self, head: &Head) -> Result<Admission, ApiError> {
         let route = route::find(head.method, &head.path);
         if route.access == Access::Keyed {
             self.check_caller(head)?;
         }
         let (endpoint, body) = match route.target {
             Target::Endpoint { endpoint, body, .. } => (endpoint, body),
-            Target::Options { .. } => return Ok(IGNORED_BODY_MAX),
+            Target::Options { .. } => return Ok(Admission::NoBody),
             Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
             Target::Unknown => return Err(ApiError::unknown_path()),
         };
         check_running(self.drain.cause(), endpoint)?;
         Ok(match body {
-            Body::Absent => 0,
-            Body::Ignored => IGNORED_BODY_MAX,
-            Body::Worker => WORKER_BODY_MAX,
-            Body::Task => self.task_body_max.load(Ordering::Relaxed),
+            Body::Ignored => Admission::NoBody,
+            Body::Worker => Admission::Body(WORKER_BODY_MAX),
+            Body::Task => Admission::Body(self.task_body_max.load(Ordering::Relaxed)),
         })
     }
 
@@ -146,26 +142,15 @@ impl Api {
     }
 
     async fn dispatch(&self, request: Request) -> Result<Reply, ApiError> {
-        let Request {
-            head,
-            mut body,
-            mut permit,
-        } = request;
-        let (endpoint, segment, use_of_body) = match route::find(head.method, &head.path).target {
+        let Request { head, body, permit } = request;
+        let (endpoint, segment) = match route::find(head.method, &head.path).target {
             Target::Endpoint {
-                endpoint,
-                segment,
-                body,
-            } => (endpoint, segment, body),
+                endpoint, segment, ..
+            } => (endpoint, segment),
             Target::Options { allow } => return Ok(Reply::empty(204).with_header("allow", &allow)),
             Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
             Target::Unknown => return Err(ApiError::unknown_path()),
         };
-        if matches!(use_of_body, Body::Ignored | Body::Absent) {
-            // It must not take memory while the answer is waited for.
-            body = Vec::new();
-            permit = self.budget.empty();
-        }
         match endpoint {
             Endpoint::Health => Ok(health::reply(self.drain.cause())),
             Endpoint::SubmitTask => self.submit_task(&head, body, permit).await,
@@ -186,7 +171,7 @@ impl Api {
 }
 
 impl Service for Api {
-    fn admit(&self, head: &Head) -> Result<u64, Reply> {
+    fn admit(&self, head: &Head) -> Result<Admission, Reply> {
         self.check(head).map_err(|error| self.refuse(error))
     }
 

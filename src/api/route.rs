@@ -31,10 +31,8 @@ pub(super) enum Access {
 /// What an endpoint does with the request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// It is read and ignored.
+    /// It means nothing.
     Ignored,
-    /// There is none, and so nothing need say how long it is: `curl -X POST` does not.
-    Absent,
     /// It is a task.
     Task,
     /// It is a worker's settings.
@@ -79,7 +77,7 @@ const TABLE: &[Line] = &[
         "/task/{}/retry",
         Endpoint::RetryTask,
         Access::Keyed,
-        Body::Absent,
+        Body::Ignored,
     ),
     Line(
         Method::Get,

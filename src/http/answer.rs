@@ -17,13 +17,13 @@ use super::body::{ChunkReader, Extensions, Step};
 use super::field::{self, Framing};
 
 /// Bytes of all heads of one answer at most: the final one and the interim ones before it.
-pub const HEAD_MAX: usize = 32 * 1024;
+pub(super) const HEAD_MAX: usize = 32 * 1024;
 /// Bytes of one field that is passed to async-h1, so that it takes them all.
 const PASSED_FIELD_MAX: usize = 1_024;
 
 /// Why bytes are no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flaw {
+pub(super) enum Flaw {
     /// The bytes are not HTTP, or contradict themselves.
     NotHttp(String),
     /// The stream ended before the answer did.
@@ -43,18 +43,18 @@ impl fmt::Display for Flaw {
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub(super) struct Parts {
     /// Status code, 200 to 999.
-    pub status: u16,
+    pub(super) status: u16,
     /// Value of `Retry-After`.
-    pub retry_after: Option<String>,
+    pub(super) retry_after: Option<String>,
     /// The body, framing removed.
-    pub body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct AnswerReader {
+pub(super) struct AnswerReader {
     body_max: u64,
     state: State,
     head: Vec<u8>,
@@ -74,7 +74,7 @@ enum State {
 
 impl AnswerReader {
     /// A reader that takes a body of `body_max` bytes.
-    pub fn new(body_max: u64) -> Self {
+    pub(super) fn new(body_max: u64) -> Self {
         Self {
             body_max,
             state: State::Head,
@@ -85,12 +85,12 @@ impl AnswerReader {
     }
 
     /// Bytes of the body so far.
-    pub fn body_bytes(&self) -> u64 {
+    pub(super) fn body_bytes(&self) -> u64 {
         self.parts.body.len() as u64
     }
 
     /// Reads on: whether the answer is whole. What stands behind it is left alone.
-    pub fn feed(&mut self, mut input: &[u8]) -> Result<bool, Flaw> {
+    pub(super) fn feed(&mut self, mut input: &[u8]) -> Result<bool, Flaw> {
         while matches!(self.state, State::Head) {
             let before = self.head.len();
             let room = HEAD_MAX.saturating_sub(self.skipped + before);
@@ -113,7 +113,7 @@ impl AnswerReader {
     }
 
     /// The stream ended: the answer, if it is whole.
-    pub fn finish(mut self) -> Result<Parts, Flaw> {
+    pub(super) fn finish(mut self) -> Result<Parts, Flaw> {
         let body_bytes = self.body_bytes();
         match self.state {
             State::Done | State::UntilEnd => {

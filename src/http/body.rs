@@ -7,15 +7,17 @@
 use std::fmt;
 
 /// Bytes of one chunk's extensions at most, where they are allowed.
-pub const EXTENSION_MAX: u16 = 256;
+pub(super) const EXTENSION_MAX: u16 = 256;
+use super::field::is_token_byte;
+
 /// Bytes of the trailer section at most. It is read and dropped.
-pub const TRAILER_MAX: u16 = 1_024;
+pub(super) const TRAILER_MAX: u16 = 1_024;
 /// Digits of a chunk's size at most: as many as a `u64` takes.
 const SIZE_DIGITS_MAX: u8 = 16;
 
 /// Whether a chunk's size may be followed by extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extensions {
+pub(super) enum Extensions {
     /// They make the body malformed.
     Refused,
     /// They are skipped.
@@ -24,7 +26,7 @@ pub enum Extensions {
 
 /// Reads one chunked body.
 #[derive(Debug)]
-pub struct ChunkReader {
+pub(super) struct ChunkReader {
     state: State,
     extensions: Extensions,
 }
@@ -43,17 +45,28 @@ enum State {
     DataEnd,
     /// Behind data and CR.
     DataEndLf,
-    /// In the trailer section, of which so many bytes came; at the start of a line, or not.
-    Trailer { bytes: u16, line_start: bool },
-    /// Behind a CR in the trailer section.
-    TrailerLf { bytes: u16, line_start: bool },
+    /// In the trailer section, of which so many bytes came.
+    Trailer { bytes: u16, part: Part },
+    /// Behind a CR in the trailer section, which ended an empty line or a field.
+    TrailerLf { bytes: u16, is_empty: bool },
     /// Behind the body.
     End,
 }
 
+/// The part of a trailer field that comes next (RFC 9112, 5).
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// The first character of its name, or the empty line that ends the section.
+    Start,
+    /// More of its name, or the colon.
+    Name,
+    /// More of its value.
+    Value,
+}
+
 /// What follows the framing that [`ChunkReader::step`] skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Nothing: all bytes were framing, and more must come.
     Starved,
     /// So many bytes of data; the reader goes on behind them.
@@ -64,7 +77,7 @@ pub enum Step {
 
 /// The body is not in chunked coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
+pub(super) enum Malformed {
     /// A byte that is no hexadecimal digit where a chunk's size must stand.
     Size(u8),
     /// A chunk's size of more than 16 digits.
@@ -73,7 +86,7 @@ pub enum Malformed {
     Extension,
     /// Something else than CRLF behind a size, data or a trailer.
     LineEnd(u8),
-    /// A trailer with a byte that is not printable ASCII.
+    /// A byte in the trailer section that makes it no list of fields.
     Trailer(u8),
     /// A trailer section that is too long.
     TrailerTooLong,
@@ -97,7 +110,7 @@ impl fmt::Display for Malformed {
             ),
             Self::Trailer(byte) => write!(
                 f,
-                "the trailer of the chunked body has the byte 0x{byte:02x}; only printable ASCII may stand there"
+                "the trailer of the chunked body has the byte 0x{byte:02x} where a field (name: value) has none"
             ),
             Self::TrailerTooLong => write!(
                 f,
@@ -109,7 +122,7 @@ impl fmt::Display for Malformed {
 
 impl ChunkReader {
     /// A reader that stands in front of a body.
-    pub fn new(extensions: Extensions) -> Self {
+    pub(super) fn new(extensions: Extensions) -> Self {
         Self {
             state: State::Size {
                 digits: 0,
@@ -122,7 +135,7 @@ impl ChunkReader {
     /// Reads on in `input`: how many bytes of framing stand there, and what follows them. A step
     /// that says [`Step::Data`] has read those bytes, too; the next one is to be shown what
     /// stands behind them.
-    pub fn step(&mut self, input: &[u8]) -> Result<(usize, Step), Malformed> {
+    pub(super) fn step(&mut self, input: &[u8]) -> Result<(usize, Step), Malformed> {
         let mut skipped = 0;
         loop {
             let rest = input.get(skipped..).unwrap_or_default();
@@ -143,7 +156,7 @@ impl ChunkReader {
     }
 
     /// Bytes of the present chunk's data that are still to come, as announced.
-    pub fn announced(&self) -> u64 {
+    pub(super) fn announced(&self) -> u64 {
         match self.state {
             State::Data { left } => left,
             _ => 0,
@@ -182,7 +195,7 @@ impl ChunkReader {
             (State::Extension { .. }, _) => return Err(Malformed::Extension),
             (State::SizeEnd { value: 0 }, b'\n') => State::Trailer {
                 bytes: 0,
-                line_start: true,
+                part: Part::Start,
             },
             (State::SizeEnd { value }, b'\n') => State::Data { left: value },
             (State::DataEnd, b'\r') => State::DataEndLf,
@@ -190,28 +203,41 @@ impl ChunkReader {
                 digits: 0,
                 value: 0,
             },
-            (State::Trailer { bytes, line_start }, b'\r') => State::TrailerLf { bytes, line_start },
-            (
-                State::TrailerLf {
-                    line_start: true, ..
-                },
-                b'\n',
-            ) => State::End,
-            (State::TrailerLf { bytes, .. }, b'\n') => in_trailer(bytes, true)?,
-            (State::Trailer { bytes, .. }, b'\t' | b' '..=b'~') => in_trailer(bytes, false)?,
-            (State::Trailer { .. }, byte) => return Err(Malformed::Trailer(byte)),
+            (State::Trailer { bytes, part }, byte) => in_trailer(bytes, part, byte)?,
+            (State::TrailerLf { is_empty: true, .. }, b'\n') => State::End,
+            (State::TrailerLf { bytes, .. }, b'\n') => State::Trailer {
+                bytes,
+                part: Part::Start,
+            },
             (_, byte) => return Err(Malformed::LineEnd(byte)),
         })
     }
 }
 
-fn in_trailer(bytes: u16, line_start: bool) -> Result<State, Malformed> {
+fn in_trailer(bytes: u16, part: Part, byte: u8) -> Result<State, Malformed> {
     if bytes == TRAILER_MAX {
         return Err(Malformed::TrailerTooLong);
     }
+    let part = match (part, byte) {
+        (Part::Start, b'\r') => {
+            return Ok(State::TrailerLf {
+                bytes,
+                is_empty: true,
+            });
+        }
+        (Part::Value, b'\r') => {
+            return Ok(State::TrailerLf {
+                bytes: bytes + 1,
+                is_empty: false,
+            });
+        }
+        (Part::Name, b':') | (Part::Value, b'\t' | b' '..=b'~') => Part::Value,
+        (Part::Start | Part::Name, byte) if is_token_byte(byte) => Part::Name,
+        (_, byte) => return Err(Malformed::Trailer(byte)),
+    };
     Ok(State::Trailer {
         bytes: bytes + 1,
-        line_start,
+        part,
     })
 }
 
@@ -314,7 +340,13 @@ mod tests {
             ("1\r\nx\r1", Malformed::LineEnd(b'1')),
             ("0\r\n\n", Malformed::Trailer(b'\n')),
             ("0\r\na: \u{e9}\r\n", Malformed::Trailer(0xc3)),
-            ("0\r\na\rb", Malformed::LineEnd(b'b')),
+            ("0\r\na\r", Malformed::Trailer(b'\r')),
+            ("0\r\na: b\rc", Malformed::LineEnd(b'c')),
+            ("0\r\nnonsense\r\n", Malformed::Trailer(b'\r')),
+            ("0\r\n: b\r\n", Malformed::Trailer(b':')),
+            ("0\r\na : b\r\n", Malformed::Trailer(b' ')),
+            ("0\r\na: b\r\n c\r\n", Malformed::Trailer(b' ')),
+            ("0\r\na: b\n", Malformed::Trailer(b'\n')),
             (&endless_trailer, Malformed::TrailerTooLong),
             (&endless_trailers, Malformed::TrailerTooLong),
         ] {

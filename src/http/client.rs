@@ -120,7 +120,7 @@ impl From<Flaw> for Error {
 pub async fn send(request: Outgoing<'_>, budget: &Budget) -> Result<Answer, Error> {
     let deadline = request.deadline;
     // Boxed: attempts are many and long, and the buffers inside are not small.
-    Box::pin(exchange(request, budget))
+    Box::pin(exchange(request, budget, BUDGET_PATIENCE))
         .or(async {
             Timer::at(deadline).await;
             Err(Error::Timeout)
@@ -128,7 +128,11 @@ pub async fn send(request: Outgoing<'_>, budget: &Budget) -> Result<Answer, Erro
         .await
 }
 
-async fn exchange(mut request: Outgoing<'_>, budget: &Budget) -> Result<Answer, Error> {
+async fn exchange(
+    mut request: Outgoing<'_>,
+    budget: &Budget,
+    patience: Duration,
+) -> Result<Answer, Error> {
     let mut body = request.body.take();
     let mut front = render_head(&request, body.as_ref().map(Vec::len))?;
     if let Some(small) = body.take_if(|body| body.len() <= COPIED_BODY_MAX) {
@@ -152,7 +156,7 @@ async fn exchange(mut request: Outgoing<'_>, budget: &Budget) -> Result<Answer, 
         }
         pending().await
     };
-    let answer = read_answer(&stream, request.answer_max, budget)
+    let answer = read_answer(&stream, request.answer_max, budget, patience)
         .or(writing)
         .await;
     match (answer, broken) {
@@ -272,6 +276,7 @@ async fn read_answer(
     mut stream: &Async<TcpStream>,
     answer_max: u64,
     budget: &Budget,
+    patience: Duration,
 ) -> Result<Answer, Error> {
     let mut reader = AnswerReader::new(answer_max);
     let mut permit = budget.empty();
@@ -285,7 +290,10 @@ async fn read_answer(
             }
         };
         let held = reader.body_bytes().saturating_add(read as u64);
-        grow(&mut permit, held, answer_max.min(budget.size())).await?;
+        let more = missing(&permit, held, answer_max.min(budget.size()));
+        if more > 0 && !permit.grow_within(more, patience).await {
+            return Err(Error::NoMemory);
+        }
         if reader.feed(buffer.get(..read).unwrap_or_default())? {
             break reader.finish()?;
         }
@@ -307,22 +315,14 @@ async fn read_answer(
     })
 }
 
-/// Makes `permit` cover a body of `held` bytes, of `most` that there can be.
-async fn grow(permit: &mut Permit, held: u64, most: u64) -> Result<(), Error> {
-    let Some(needed) = held.checked_sub(permit.bytes().max(FREE_BYTES)) else {
-        return Ok(());
-    };
-    if needed == 0 {
-        return Ok(());
+/// By how much `permit` must grow to cover a body of `held` bytes, of `most` that there can be.
+fn missing(permit: &Permit, held: u64, most: u64) -> u64 {
+    if held <= FREE_BYTES || held <= permit.bytes() {
+        return 0;
     }
-    let step = PERMIT_STEP
+    PERMIT_STEP
         .min(most.saturating_sub(permit.bytes()))
-        .max(held - permit.bytes());
-    if permit.grow_within(step, BUDGET_PATIENCE).await {
-        Ok(())
-    } else {
-        Err(Error::NoMemory)
-    }
+        .max(held - permit.bytes())
 }
 
 #[cfg(test)]

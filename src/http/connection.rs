@@ -20,6 +20,7 @@ use super::request::{Head, Method, Request};
 use super::server::Shared;
 use super::sweeper::{Cut, Phase};
 use super::wire::Wire;
+use crate::budget::Permit;
 
 /// After so many requests in a row a connection lets others have their turn.
 const REQUESTS_IN_A_ROW: u32 = 64;
@@ -76,15 +77,15 @@ async fn serve_one<S: Service>(wire: &mut Wire, shared: &Shared<S>) -> Next {
         let reply = Reply::empty(204).with_header("allow", allow);
         return answer_on_head(wire, shared, &incoming, reply).await;
     };
-    let limit = match catch_unwind(AssertUnwindSafe(|| shared.service.admit(head))) {
-        Ok(Ok(limit)) => limit,
+    let admission = match catch_unwind(AssertUnwindSafe(|| shared.service.admit(head))) {
+        Ok(Ok(admission)) => admission,
         Ok(Err(reply)) => return answer_on_head(wire, shared, &incoming, reply).await,
         Err(panic) => {
             let refusal = panicked(shared, head, panic.as_ref());
             return refuse(wire, shared, incoming.method, &refusal).await;
         }
     };
-    let reading = intake::read_body(wire, &incoming, limit, &shared.options.budget, timing);
+    let reading = intake::read_body(wire, &incoming, admission, &shared.options.budget, timing);
     let (body, permit) = match reading.await {
         Ok(read) => read,
         Err(stop) => return stopped(wire, shared, incoming.method, stop).await,
@@ -98,7 +99,7 @@ async fn answer<S: Service>(
     shared: &Shared<S>,
     mut incoming: Incoming,
     body: Vec<u8>,
-    permit: crate::budget::Permit,
+    permit: Permit,
 ) -> Next {
     let Some(head) = incoming.head.take() else {
         return Next::Close;
@@ -138,7 +139,9 @@ async fn attend<S: Service, T>(
         ended => return ended,
     }
     wire.deadline.clear();
-    let watched = async { Ok(answering.await) }.or(async { Err(wire.broken().await.into()) });
+    let half_closed = shared.options.timing.half_closed;
+    let watched =
+        async { Ok(answering.await) }.or(async { Err(wire.broken(half_closed).await.into()) });
     wire.deadline.guard(Phase::Ended, watched).await?
 }
 

@@ -6,7 +6,7 @@ use super::refusal::{Kind, Refusal};
 
 /// Where a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(super) enum Framing {
     /// There is no body.
     None,
     /// After so many bytes.
@@ -41,10 +41,12 @@ pub(super) fn trim(value: &str) -> &str {
 
 /// Whether `text` is a token (RFC 9110, 5.6.2).
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// Whether `byte` may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The start of a peer's text, short enough for a message.

@@ -14,14 +14,16 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 use super::field::Framing;
 use super::refusal::{Kind, Refusal};
-use super::request::Head;
-use super::scan::{self, HeadEnd, ScannedHead, Target};
+use super::request::{Head, Method};
+use super::request_line::Target;
+use super::scan::{self, HeadEnd, ScannedHead};
 use super::server::Timing;
 use super::sweeper::Cut;
 use super::wire::{KEPT_BUFFER, Wire};
 
 /// Empty lines in front of a request that are skipped (RFC 9112, 2.2).
 const EMPTY_LINES_MAX: usize = 4;
+
 /// Why there is no request, or no body.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -50,7 +52,7 @@ impl From<Cut> for Stop {
 pub(super) struct Incoming {
     /// The head; `None` for `OPTIONS *`, which no service answers.
     pub(super) head: Option<Head>,
-    pub(super) method: super::request::Method,
+    pub(super) method: Method,
     pub(super) framing: Framing,
     pub(super) is_1_0: bool,
     pub(super) persistent: bool,

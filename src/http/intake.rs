@@ -1,10 +1,12 @@
 //! The reading of one request's body from a connection.
 //!
-//! BOUND: no byte is read before the budget has given its permit. The buffer grows with the bytes
-//! that arrive, never beyond the permit, whatever length was announced.
+//! BOUND: beyond what came along with the head, no byte is read before the budget has given its
+//! permit. The buffer grows with the bytes that arrive, never beyond the permit, whatever length
+//! was announced.
 
 use std::time::{Duration, Instant};
 
+use super::Admission;
 use super::body::{ChunkReader, Extensions, Step};
 use super::field::Framing;
 use super::gate::{Incoming, Stop};
@@ -23,11 +25,32 @@ const PERMIT_STEP: u64 = 64 * 1024;
 /// A body of this many bytes at most is read and dropped, so that the connection can go on behind
 /// a request that was answered on its head alone.
 const SKIPPED_BODY_MAX: u64 = 64 * 1024;
+/// A body that means nothing may have so many bytes.
+const IGNORED_BODY_MAX: u64 = 16 * 1024;
 /// A body must come at this rate on the average.
 const BODY_BYTES_PER_SECOND: u64 = 1_024;
 
-/// Reads the body of a request whose head was admitted with `limit` bytes.
+/// Reads the body of a request whose head was admitted. One that is not wanted is dropped.
 pub(super) async fn read_body(
+    wire: &mut Wire,
+    incoming: &Incoming,
+    admission: Admission,
+    budget: &Budget,
+    timing: &Timing,
+) -> Result<(Vec<u8>, Permit), Stop> {
+    match admission {
+        Admission::Body(limit) => read_wanted(wire, incoming, limit, budget, timing).await,
+        Admission::NoBody if matches!(incoming.framing, Framing::None) => {
+            Ok((Vec::new(), budget.empty()))
+        }
+        Admission::NoBody => {
+            read_wanted(wire, incoming, IGNORED_BODY_MAX, budget, timing).await?;
+            Ok((Vec::new(), budget.empty()))
+        }
+    }
+}
+
+async fn read_wanted(
     wire: &mut Wire,
     incoming: &Incoming,
     limit: u64,
@@ -36,7 +59,7 @@ pub(super) async fn read_body(
 ) -> Result<(Vec<u8>, Permit), Stop> {
     let limit = limit.min(budget.size());
     match incoming.framing {
-        Framing::None if incoming.method.carries_body() && limit > 0 => Err(Refusal::new(
+        Framing::None if incoming.method.carries_body() => Err(Refusal::new(
             Kind::LengthRequired,
             format!(
                 "{} here wants a body; send Content-Length or Transfer-Encoding: chunked",
@@ -120,10 +143,15 @@ async fn read_chunked(
     let mut permit = budget.empty();
     let mut pace = Pace::new(timing);
     let mut received = wire.inbox.len();
+    // Bytes at the front of the inbox that are read. They are dropped together: a body may come
+    // in chunks of one byte.
+    let mut at = 0;
     loop {
+        let unread = wire.inbox.get(at..).unwrap_or_default();
         let (framing, step) = reader
-            .step(&wire.inbox)
+            .step(unread)
             .map_err(|malformed| Refusal::malformed(malformed.to_string()))?;
+        at += framing;
         let held = body.len() as u64;
         match step {
             Step::Starved => {
@@ -131,6 +159,7 @@ async fn read_chunked(
                     return Err(too_large(limit).into());
                 }
                 wire.inbox.clear();
+                at = 0;
                 pace.set_deadline(wire, received);
                 let read = wire.fill(BODY_READ_MIN).await;
                 received += pace.check(read, || format!("{held} bytes and no last chunk"))?;
@@ -154,12 +183,12 @@ async fn read_chunked(
                     }
                     pace.pause(waiting_since);
                 }
-                let data = wire.inbox.get(framing..framing + length);
+                let data = wire.inbox.get(at..at + length);
                 body.extend_from_slice(data.unwrap_or_default());
-                wire.inbox.drain(..framing + length);
+                at += length;
             }
             Step::End => {
-                wire.inbox.drain(..framing);
+                wire.inbox.drain(..at);
                 wire.deadline.clear();
                 permit.shrink_to(held);
                 body.shrink_to_fit();

@@ -12,33 +12,42 @@
 //!
 //! `client` is the other side, and `answer` how it reads what a worker says.
 
-pub mod answer;
-pub mod body;
+mod answer;
+mod body;
 pub mod client;
 mod connection;
 mod field;
 mod gate;
 mod intake;
 pub mod properties;
-pub mod refusal;
+mod refusal;
 mod reply;
 mod request;
 mod request_line;
-pub mod scan;
+mod scan;
 mod server;
 mod sweeper;
 mod wire;
 
-pub use field::Framing;
 pub use reply::Reply;
 pub use request::{Head, Method, Request};
 pub use server::{Options, Server, Stats, Timing};
 
+/// The body that an admitted request may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// One of so many bytes at most. A method that carries one must say how long it is (411).
+    Body(u64),
+    /// None is wanted: up to 16 KiB are read and dropped, and nothing need say that there is
+    /// none.
+    NoBody,
+}
+
 /// What the server asks for its answers.
 pub trait Service: Send + Sync + 'static {
-    /// Decides on the head alone, before any of the body is read: the body's limit in bytes, or
-    /// the answer that ends the matter (401, 403, 404, 405, ...).
-    fn admit(&self, head: &Head) -> Result<u64, Reply>;
+    /// Decides on the head alone, before any of the body is read: what the body may be, or the
+    /// answer that ends the matter (401, 403, 404, 405, ...).
+    fn admit(&self, head: &Head) -> Result<Admission, Reply>;
 
     /// Answers a whole request. A `HEAD` is answered as a `GET`; its body is not sent.
     fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send;

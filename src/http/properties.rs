@@ -7,7 +7,8 @@
 use super::answer::AnswerReader;
 use super::body::{ChunkReader, Extensions, Malformed, Step};
 use super::gate;
-use super::scan::{self, HeadEnd, ScannedHead, Target};
+use super::request_line::Target;
+use super::scan::{self, HeadEnd, ScannedHead};
 
 /// A head is found at the same place whatever the pieces it comes in, and is refused or read the
 /// same way.

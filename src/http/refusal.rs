@@ -9,14 +9,15 @@ use super::reply::Reply;
 /// The connection is closed after each of them: where the next request begins is not known, or
 /// not worth waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    kind: Kind,
+pub(super) struct Refusal {
+    /// Which refusal it is.
+    pub(super) kind: Kind,
     message: String,
 }
 
 /// The refusals there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// 400: the message is malformed or contradicts itself.
     BadRequest,
     /// 408: head or body came too slowly.
@@ -43,12 +44,12 @@ pub enum Kind {
 
 impl Kind {
     /// The status code.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> u16 {
         self.both().0
     }
 
     /// The code that programs look at.
-    pub fn code(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         self.both().1
     }
 
@@ -72,7 +73,7 @@ impl Kind {
 impl Refusal {
     /// A refusal; `message` names the offending thing and what would be right. Text of the peer
     /// stands in it escaped.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -80,13 +81,8 @@ impl Refusal {
     }
 
     /// 400 with `message`.
-    pub fn malformed(message: impl Into<String>) -> Self {
+    pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::new(Kind::BadRequest, message)
-    }
-
-    /// Which refusal it is.
-    pub fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// The answer to send.

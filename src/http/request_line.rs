@@ -5,11 +5,11 @@ use super::refusal::{Kind, Refusal};
 use super::request::Method;
 
 /// Bytes of a target at most.
-pub const TARGET_MAX: usize = 4_096;
+pub(super) const TARGET_MAX: usize = 4_096;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
+pub(super) enum Target<'a> {
     /// A resource.
     Resource {
         /// Starts with `/`.

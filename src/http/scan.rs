@@ -4,22 +4,21 @@
 //! printable ASCII, there is one valid `Host`, and at most one way to tell where the body ends. The
 //! rules are RFC 9112's, and where that leaves a choice, the stricter one, so that no proxy in
 //! front can see other requests in the same bytes. BOUND: a head has at most [`HEAD_MAX`] bytes and
-//! [`FIELDS_MAX`] fields, its target at most [`TARGET_MAX`] bytes.
+//! [`FIELDS_MAX`] fields, its target at most [`TARGET_MAX`](super::request_line::TARGET_MAX) bytes.
 
 use super::field::{self, Framing};
 use super::refusal::{Kind, Refusal};
 use super::request::Method;
-use super::request_line::{RequestLine, target_too_long};
-pub use super::request_line::{TARGET_MAX, Target};
+use super::request_line::{RequestLine, Target, target_too_long};
 
 /// Bytes of a head at most. The rewritten head must stay below the 8,192 that async-h1 takes.
-pub const HEAD_MAX: usize = 7_936;
+pub(super) const HEAD_MAX: usize = 7_936;
 /// Header fields at most; async-h1 takes 128.
-pub const FIELDS_MAX: usize = 100;
+pub(super) const FIELDS_MAX: usize = 100;
 
 /// Finds the end of a head in bytes that arrive piece by piece, and looks at each byte once.
 #[derive(Debug, Default)]
-pub struct HeadEnd {
+pub(super) struct HeadEnd {
     /// Bytes that were looked at.
     seen: usize,
     /// How much of CR LF CR LF the last of them are.
@@ -30,7 +29,7 @@ impl HeadEnd {
     /// Looks at what is new in `bytes`, which begin where the head begins: the head's length when
     /// its end is among them. Bytes that can stand in no head are refused at once, so that a
     /// client which speaks something else need not wait for the deadline.
-    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         for &byte in bytes.get(self.seen..).unwrap_or_default() {
             self.seen += 1;
             self.matched = match (byte, self.matched) {
@@ -66,7 +65,7 @@ impl HeadEnd {
 }
 
 /// The refusal of a head that has no end within [`HEAD_MAX`] bytes.
-pub fn too_large(bytes: &[u8]) -> Refusal {
+pub(super) fn too_large(bytes: &[u8]) -> Refusal {
     if bytes.contains(&b'\n') {
         Refusal::new(
             Kind::HeaderTooLarge,
@@ -79,28 +78,28 @@ pub fn too_large(bytes: &[u8]) -> Refusal {
 
 /// A head that holds all rules.
 #[derive(Debug)]
-pub struct ScannedHead<'a> {
+pub(super) struct ScannedHead<'a> {
     /// The method.
-    pub method: Method,
+    pub(super) method: Method,
     /// What the request is for.
-    pub target: Target<'a>,
+    pub(super) target: Target<'a>,
     /// The authority that the client asked for: of an absolute target, else of `Host`
     /// (RFC 9112, 3.2.2). Absent in HTTP/1.0 alone.
-    pub host: Option<&'a str>,
+    pub(super) host: Option<&'a str>,
     /// Whether the client speaks HTTP/1.0.
-    pub is_1_0: bool,
+    pub(super) is_1_0: bool,
     /// Where the body ends.
-    pub framing: Framing,
+    pub(super) framing: Framing,
     /// Whether the client would send a further request on this connection.
-    pub persistent: bool,
+    pub(super) persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
+    pub(super) expects_continue: bool,
     /// The header lines with their line ends.
     lines: &'a str,
 }
 
 /// Reads `head`, whose last bytes are the CRLF CRLF that [`HeadEnd`] found.
-pub fn scan(head: &[u8]) -> Result<ScannedHead<'_>, Refusal> {
+pub(super) fn scan(head: &[u8]) -> Result<ScannedHead<'_>, Refusal> {
     let head = std::str::from_utf8(head)
         .ok()
         .filter(|head| head.is_ascii() && head.len() <= HEAD_MAX)
@@ -242,7 +241,7 @@ const WITHHELD: [&str; 11] = [
 
 impl<'a> ScannedHead<'a> {
     /// The header fields that async-h1 sees, without the fixed `Host`.
-    pub fn passed_fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn passed_fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         split_lines(self.lines)
             .filter_map(|line| line.split_once(':'))
             .filter(|(name, _)| {
@@ -254,7 +253,7 @@ impl<'a> ScannedHead<'a> {
     }
 
     /// The message that async-h1 is given: HTTP/1.1, a fixed `Host`, and no body.
-    pub fn rewritten(&self) -> Vec<u8> {
+    pub(super) fn rewritten(&self) -> Vec<u8> {
         let (path, query) = match self.target {
             Target::Resource { path, query } => (path, query),
             Target::Server => ("/", ""),

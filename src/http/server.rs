@@ -51,6 +51,8 @@ pub struct Timing {
     pub budget: Duration,
     /// A handler, before the server begins to look whether its client is still there.
     pub watch: Duration,
+    /// A client that has closed its side and may still want its answer.
+    pub half_closed: Duration,
     /// The longest pause of a client that is still sending when its connection is closed.
     pub linger_pause: Duration,
     /// All that such a client may go on sending.
@@ -67,6 +69,7 @@ impl Default for Timing {
             answer: Duration::from_secs(30),
             budget: Duration::from_secs(5),
             watch: Duration::from_secs(1),
+            half_closed: Duration::from_secs(1),
             linger_pause: Duration::from_secs(1),
             linger: Duration::from_secs(5),
         }

@@ -226,8 +226,13 @@ pub(super) struct Deadline {
 impl Deadline {
     /// The deadline is `after` from now.
     pub(super) fn set(&self, after: Duration) {
-        let due = self.sweeper.now().saturating_add(duration_millis(after));
-        self.slot.due.store(due.max(1), Ordering::SeqCst);
+        // The present millisecond has begun already; a deadline must not pass early.
+        let due = self
+            .sweeper
+            .now()
+            .saturating_add(duration_millis(after))
+            .saturating_add(1);
+        self.slot.due.store(due, Ordering::SeqCst);
         if due < self.sweeper.next.load(Ordering::SeqCst) {
             self.sweeper.earlier.notify(1);
         }

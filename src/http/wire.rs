@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use smol::io::AsyncWrite;
 
 use super::reply::Rendered;
@@ -151,27 +151,33 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits until the connection is known to be broken. The end of the client's stream does not
-    /// count: who has sent all of a request may close that direction and wait for the answer.
-    pub(super) async fn broken(&self) -> io::Error {
+    /// Waits until the connection is broken, or its client's stream has been at its end for
+    /// `patience`: who has sent all of a request may close that direction and take the answer,
+    /// but a client that has gone looks the same and must not hold its place.
+    pub(super) async fn broken(&self, patience: Duration) -> io::Error {
         let looking = poll_fn(|context| {
             loop {
                 if let Err(error) = ready!(self.stream.poll_readable(context)) {
-                    return Poll::Ready(error);
+                    return Poll::Ready(Some(error));
                 }
                 match self.stream.get_ref().peek(&mut [0]) {
-                    // The end, or a further request: no more can be learned by looking.
+                    Ok(0) => return Poll::Ready(None),
+                    // A further request: no more can be learned by looking.
                     Ok(_) => return Poll::Pending,
                     Err(error)
                         if matches!(
                             error.kind(),
                             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                         ) => {}
-                    Err(error) => return Poll::Ready(error),
+                    Err(error) => return Poll::Ready(Some(error)),
                 }
             }
         });
-        looking.await
+        if let Some(error) = looking.await {
+            return error;
+        }
+        Timer::after(patience).await;
+        io::ErrorKind::UnexpectedEof.into()
     }
 
     /// Closes the connection so that the last answer is not lost.

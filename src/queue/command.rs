@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::clock::Timestamp;
+use crate::store::record::TaskRecord;
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
 
@@ -91,6 +92,8 @@ pub enum Outcome {
     },
     /// The request is a repetition of the one that made this task.
     Replayed(TaskId),
+    /// The task is pending again, as its record shows.
+    Retried(Box<TaskRecord>),
     /// It is done.
     Done,
 }

@@ -188,7 +188,7 @@ impl Queue {
                 }))
             }
             Outcome::Replayed(id) => Ok(Submitted::Replayed(id)),
-            Outcome::Done => Err(Error::StoreFailed),
+            Outcome::Retried(_) | Outcome::Done => Err(Error::StoreFailed),
         }
     }
 
@@ -283,14 +283,7 @@ impl Queue {
                 };
                 let worker = match workers.entry(record.lane) {
                     Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(place) => {
-                        place.insert(snapshot.lane_worker(record.lane)?.ok_or_else(|| {
-                            store::Error::Damaged {
-                                place: format!("the row of worker number {}", record.lane),
-                                detail: format!("it is missing, and task {id} names it"),
-                            }
-                        })?)
-                    }
+                    Entry::Vacant(place) => place.insert(worker_of(snapshot, id, &record)?),
                 };
                 tasks.push(task(snapshot, run, id, &record, worker.clone())?);
             }
@@ -305,10 +298,17 @@ impl Queue {
         self.find(id).await?.ok_or(Error::UnknownTask(id))
     }
 
-    /// Puts a failed task back to pending.
+    /// Puts a failed task back to pending, and shows it so though it may be dispatched by now.
     pub async fn retry(&self, id: TaskId) -> Result<Task, Error> {
-        self.ask(Command::Retry(id)).await?;
-        self.find(id).await?.ok_or(Error::UnknownTask(id))
+        let Outcome::Retried(record) = self.ask(Command::Retry(id)).await? else {
+            return Err(Error::UnknownTask(id));
+        };
+        let run = self.inner.run;
+        self.read(move |snapshot| {
+            let worker = worker_of(snapshot, id, &record)?;
+            task(snapshot, run, id, &record, worker)
+        })
+        .await
     }
 
     /// Pending tasks of a worker (those that are dispatched not counted).
@@ -443,6 +443,20 @@ impl Drop for Unanswered<'_> {
         };
         self.queue.finish_unheard(command);
     }
+}
+
+/// The worker that a task is for.
+fn worker_of(
+    snapshot: &Snapshot,
+    task: TaskId,
+    record: &TaskRecord,
+) -> Result<WorkerName, store::Error> {
+    snapshot
+        .lane_worker(record.lane)?
+        .ok_or_else(|| store::Error::Damaged {
+            place: format!("the row of worker number {}", record.lane),
+            detail: format!("it is missing, and task {task} names it"),
+        })
 }
 
 fn task(

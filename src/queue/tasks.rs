@@ -141,7 +141,7 @@ impl Core {
             lane.is_due_at(due_ms);
             lane.is_changed = true;
         }
-        Ok(Ok(Outcome::Done))
+        Ok(Ok(Outcome::Retried(Box::new(new))))
     }
 
     pub(super) fn forget_worker(&mut self, worker: &WorkerName, batch: &mut Batch<'_>) -> Answer {

@@ -140,3 +140,31 @@ fn a_cancelled_task_can_be_retried() {
     assert_eq!(task["attempts"], 2);
     assert!(task.get("error").is_none_or(|error| error == "cancelled"));
 }
+
+#[test]
+fn of_a_cancellation_and_a_completion_one_wins() {
+    let worker = EndpointWorker::obliging();
+    let server = Server::with(worker.config("w", "concurrency = 4"));
+    let outcomes: Vec<_> = (0..60)
+        .map(|_| {
+            let id = server.submit("w", "p");
+            let answer = server.delete(&format!("/task/{id}"));
+            assert!(matches!(answer.status, 200 | 409), "{}", answer.text());
+            (id, answer.status)
+        })
+        .collect();
+    for (id, status) in outcomes {
+        let task = server.task(&id);
+        if status == 200 {
+            assert_eq!(task["error"], "cancelled", "{task}");
+            assert!(task.get("result").is_none(), "{task}");
+        } else {
+            assert_eq!(task["state"], "completed", "{task}");
+        }
+    }
+    let shown = server.worker_in("w", "online");
+    assert_eq!(
+        (&shown["running"], &shown["pending"]),
+        (&0.into(), &0.into())
+    );
+}

@@ -300,3 +300,12 @@ fn odd_files_are_told_and_not_believed() {
         assert!(!outcome.printed().contains("panicked"), "{outcome:#?}");
     }
 }
+
+#[test]
+fn a_valid_file_is_shown_without_its_secrets() {
+    let text = "api_key = [\"hunter2\", \"env:SET_VARIABLE\"]\n\
+                [[worker]]\nname = \"a\"\nendpoint = \"http://a\"\ntoken = \"hunter2\"\n\
+                [[worker]]\nname = \"b\"\ncommand = [\"cat\"]\nenv = { KEY = \"hunter2\" }\n";
+    let outcome = check(text).expect(0);
+    assert!(!outcome.printed().contains("hunter2"), "{outcome:#?}");
+}

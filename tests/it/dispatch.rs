@@ -1,10 +1,14 @@
 //! Contract sections 4 and 5: order, slots, rate, rotation, and workers that come and go.
 
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Answer, EndpointWorker, Gate, Server, offline_worker, stays, wait_until};
+use crate::harness::{
+    Answer, EndpointWorker, Gate, Server, endpoint_worker, offline_worker, stays, wait_until,
+};
 
 #[test]
 fn tasks_of_a_worker_start_in_the_order_of_their_creation() {
@@ -235,4 +239,43 @@ fn an_idle_server_does_not_spin() {
     stays("it runs", Duration::from_secs(2), || true);
     let count = switches() - before;
     assert!(count < 100, "{count} wake-ups in two idle seconds");
+}
+
+#[test]
+fn a_worker_that_says_it_is_busy_is_left_alone_and_the_order_is_kept() {
+    let calls = AtomicUsize::new(0);
+    let worker = EndpointWorker::start(move |_| {
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Answer::status(429, "{}").header("retry-after", "1");
+        }
+        Answer::result("{}")
+    });
+    let server = Server::with(worker.config("w", "concurrency = 1"));
+    let first = server.submit("w", "first");
+    worker.attempts_when(1);
+    let second = server.submit("w", "second");
+    server.task_in(&second, "completed");
+    let attempts = worker.attempts();
+    let order: Vec<&str> = attempts.iter().map(|a| a.prompt.as_str()).collect();
+    assert_eq!(order, ["first", "first", "second"]);
+    assert!(attempts[1].at - attempts[0].at >= Duration::from_millis(950));
+    assert_eq!(server.task(&first)["attempts"], 1);
+}
+
+#[test]
+fn a_worker_may_be_named_by_its_host_name() {
+    let mut worker = EndpointWorker::stopped_on(Ipv4Addr::LOCALHOST, |_| Answer::result("{}"));
+    worker.resume();
+    let endpoint = worker.endpoint().replace("127.0.0.1", "localhost");
+    let server = Server::with(
+        [
+            endpoint_worker("w", &endpoint, ""),
+            endpoint_worker("lost", "http://nowhere.invalid:9000/", ""),
+        ]
+        .concat(),
+    );
+    let id = server.submit("w", "p");
+    server.task_in(&id, "completed");
+    let shown = server.worker_in("lost", "offline");
+    assert!(shown["last_error"].is_string(), "{shown}");
 }

@@ -193,3 +193,29 @@ fn a_task_in_backoff_does_not_hold_up_the_stop() {
     assert!(begun.elapsed() < Duration::from_secs(8));
     assert_eq!(server.task(&id)["attempts"], 1);
 }
+
+#[test]
+fn slow_clients_do_not_hold_up_the_stop() {
+    let config = format!("drain = \"300ms\"\n{}", offline_worker("w"));
+    let server = Server::with(config);
+    let id = server.submit("w", "p");
+    let host = server.addr.to_string();
+    let mut half = server.connect();
+    half.send("GET /health HTTP/1.1\r\n");
+    let mut body = server.connect();
+    body.send(format!(
+        "POST /task HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{"
+    ));
+    let mut waiting = server.connect();
+    waiting.send(Request::get(&format!("/task/{id}?wait=60s")).bytes(&host));
+    assert!(waiting.is_silent_for(Duration::from_millis(100)));
+    let begun = now();
+    server.signal(Signal::TERM);
+    assert_eq!(waiting.receive().expect(200).json()["state"], "pending");
+    assert_eq!(server.ended().outcome.code, Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+}

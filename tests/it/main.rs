@@ -23,6 +23,7 @@ mod data_directory;
 mod dispatch;
 mod drain;
 mod endpoint_workers;
+mod faults;
 mod fixtures;
 mod framing;
 mod harness;

@@ -120,3 +120,19 @@ fn registered_workers_stay_through_a_reload() {
     server.worker_in("new", "offline");
     server.worker_in("registered", "online");
 }
+
+#[test]
+fn reloads_under_load_lose_and_repeat_nothing() {
+    let worker = EndpointWorker::obliging();
+    let server = Server::with(worker.config("w", "concurrency = 4"));
+    let mut ids = Vec::new();
+    for round in 0..20 {
+        ids.extend((0..10).map(|_| server.submit("w", "p")));
+        let settings = format!("concurrency = {}", 1 + round % 5);
+        server.reload(worker.config("w", &settings));
+    }
+    for id in &ids {
+        assert_eq!(server.task_in(id, "completed")["attempts"], 1);
+    }
+    assert_eq!(worker.attempts().len(), ids.len());
+}

@@ -1,5 +1,7 @@
 //! Contract section 8: what a restart and a crash leave behind.
 
+use std::time::Duration;
+
 use crate::harness::{
     Answer, EndpointWorker, Server, command_worker, offline_worker, wait_for, wait_until,
 };
@@ -141,6 +143,9 @@ fn a_crash_between_two_attempts_keeps_count_and_error() {
     }
     let task = server.task_in(&id, "completed");
     assert_eq!(task["attempts"], 2);
+    let attempts = worker.attempts();
+    let pause = attempts[1].at - attempts[0].at;
+    assert!(pause >= Duration::from_millis(700), "{pause:?} of 1.5 s");
 }
 
 #[test]

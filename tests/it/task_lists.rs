@@ -221,3 +221,22 @@ fn head_of_a_list_keeps_the_link() {
     assert_eq!(head.header("link"), get.header("link"));
     assert!(get.header("link").is_some());
 }
+
+#[test]
+fn a_link_carries_no_header_of_the_client() {
+    let server = server_with_offline_workers(&["a"]);
+    for _ in 0..2 {
+        server.submit("a", "p");
+    }
+    for query in [
+        "worker=a%0d%0ax-evil:%201",
+        "worker=a&x=%0d%0ax-evil:%201",
+        "state=pending&y=%3E;%20rel=%22evil%22",
+        "worker=a&limit=1&limit=1%0d%0a",
+    ] {
+        let answer = server.get(&format!("/tasks?limit=1&{query}"));
+        assert!(answer.header("x-evil").is_none());
+        let link = answer.header("link").unwrap_or_default();
+        assert!(!link.contains("evil"), "{link}");
+    }
+}

@@ -125,7 +125,27 @@ fn waiters_that_go_away_leave_the_server_as_it_was() {
         connection
             .send(Request::get(&format!("/task/{id}?wait=60s")).bytes(&server.addr.to_string()));
     }
+    let begun = now();
     server.get("/health").expect(200);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
     gate.open();
     server.task_in(&id, "completed");
+}
+
+#[test]
+fn what_is_pipelined_behind_a_wait_is_answered_behind_it() {
+    let server = Server::with(offline_worker("w"));
+    let id = server.submit("w", "p");
+    let host = server.addr.to_string();
+    let mut connection = server.connect();
+    let mut bytes = Request::get(&format!("/task/{id}?wait=300ms")).bytes(&host);
+    bytes.extend(Request::get("/nothing").bytes(&host));
+    connection.send(bytes);
+    let task = connection.receive().expect(200).json();
+    assert_eq!(task["id"], id.as_str());
+    connection.receive().expect(404);
 }

@@ -186,7 +186,12 @@ fn an_answer_waits_for_the_budget_and_then_gives_up() {
     let answer = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), body].concat();
     let (endpoint, acting) = answering(answer);
     let budget = Budget::new(100_000);
-    let error = smol::block_on(send(request(&endpoint), &budget)).unwrap_err();
+    let error = smol::block_on(exchange(
+        request(&endpoint),
+        &budget,
+        Duration::from_millis(50),
+    ))
+    .unwrap_err();
     assert!(matches!(error, Error::NoMemory), "{error:?}");
     assert_eq!(budget.free(), 100_000);
     acting.join().unwrap();

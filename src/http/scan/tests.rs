@@ -1,5 +1,6 @@
 //! The rules of a head, by tables.
 
+use super::super::request_line::TARGET_MAX;
 use super::*;
 
 fn scanned(text: &str) -> Result<Option<ScannedHead<'_>>, Refusal> {
@@ -11,7 +12,7 @@ fn scanned(text: &str) -> Result<Option<ScannedHead<'_>>, Refusal> {
 
 fn refused(text: &str) -> Kind {
     match scanned(text) {
-        Err(refusal) => refusal.kind(),
+        Err(refusal) => refusal.kind,
         Ok(found) => panic!("{text:?} gave {found:?}"),
     }
 }
@@ -130,7 +131,7 @@ fn bytes_that_stand_in_no_head_are_refused_at_once() {
         b"\n",
     ] {
         let refusal = HeadEnd::default().find(bytes).unwrap_err();
-        assert_eq!(refusal.kind(), Kind::BadRequest, "{bytes:?}");
+        assert_eq!(refusal.kind, Kind::BadRequest, "{bytes:?}");
     }
 }
 
@@ -276,9 +277,9 @@ fn sizes_are_taken_up_to_their_limits() {
     assert_eq!(largest.len(), HEAD_MAX);
     assert!(accepted(&largest).rewritten().len() < 8_192);
 
-    assert_eq!(too_large(b"GET /xxx").kind(), Kind::UriTooLong);
+    assert_eq!(too_large(b"GET /xxx").kind, Kind::UriTooLong);
     assert_eq!(
-        too_large(b"GET / HTTP/1.1\r\na: x").kind(),
+        too_large(b"GET / HTTP/1.1\r\na: x").kind,
         Kind::HeaderTooLarge
     );
 }

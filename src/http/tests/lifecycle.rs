@@ -118,7 +118,7 @@ fn a_request_that_outlasts_the_grace_is_dropped() {
 fn an_idle_connection_is_small() {
     // The future is what a connection costs besides its socket and a buffer of 2 KiB.
     let size = connection_future_bytes();
-    assert!(size <= 4 * 1024, "{size} bytes");
+    assert!(size <= 2 * 1024, "{size} bytes");
 }
 
 fn connection_future_bytes() -> usize {

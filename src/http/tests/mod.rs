@@ -33,12 +33,12 @@ const LIMIT: u64 = 100_000;
 const LARGE: usize = 20_000_000;
 
 impl Service for Toy {
-    fn admit(&self, head: &Head) -> Result<u64, Reply> {
+    fn admit(&self, head: &Head) -> Result<Admission, Reply> {
         match head.path.as_str() {
             "/forbidden" => Err(Reply::error(403, "forbidden", "not for you")),
-            "/bodiless" => Ok(0),
+            "/bodiless" => Ok(Admission::NoBody),
             "/admit-panic" => panic!("at the head"),
-            _ => Ok(LIMIT),
+            _ => Ok(Admission::Body(LIMIT)),
         }
     }
 
@@ -88,6 +88,7 @@ fn timing() -> Timing {
         body_pause: Duration::from_millis(150),
         budget: Duration::from_millis(100),
         watch: Duration::from_millis(20),
+        half_closed: Duration::from_millis(200),
         linger_pause: Duration::from_millis(200),
         linger: Duration::from_secs(2),
         ..Timing::default()

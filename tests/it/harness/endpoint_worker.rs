@@ -116,7 +116,15 @@ impl EndpointWorker {
 
     /// A worker that has an address and does not listen yet.
     pub(crate) fn stopped(behaviour: impl Fn(&Attempt) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((own_address(), 0)).unwrap();
+        Self::stopped_on(own_address(), behaviour)
+    }
+
+    /// The same on `ip`.
+    pub(crate) fn stopped_on(
+        ip: Ipv4Addr,
+        behaviour: impl Fn(&Attempt) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             behaviour: Box::new(behaviour),

@@ -46,7 +46,18 @@ pub(crate) struct Program {
 impl Program {
     /// A command line of the program in `home`, cut off from the tests' own environment.
     pub(crate) fn command(home: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mecha"));
+        Self::prepared(Command::new(env!("CARGO_BIN_EXE_mecha")), home)
+    }
+
+    /// The same behind a shell that runs `commands` first.
+    pub(crate) fn command_behind(home: &Path, commands: &str) -> Command {
+        let mut command = Command::new("sh");
+        let script = format!("{commands}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_mecha")]);
+        Self::prepared(command, home)
+    }
+
+    fn prepared(mut command: Command, home: &Path) -> Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MECHA_") {
                 command.env_remove(name);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tempfile::TempDir;
 
 use super::api::Api;
@@ -24,6 +24,7 @@ pub(crate) struct Launch {
     env: Vec<(String, String)>,
     has_config: bool,
     key: Option<String>,
+    prelude: Option<String>,
 }
 
 /// A server that is to be started without a configuration file.
@@ -36,6 +37,7 @@ pub(crate) fn server() -> Launch {
         env: Vec::new(),
         has_config: false,
         key: None,
+        prelude: None,
     }
 }
 
@@ -71,6 +73,12 @@ impl Launch {
         self
     }
 
+    /// By a shell that runs `commands` first and then becomes the server.
+    pub(crate) fn prelude(mut self, commands: &str) -> Self {
+        self.prelude = Some(commands.to_owned());
+        self
+    }
+
     /// The key that the test's own requests carry.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
@@ -90,7 +98,10 @@ impl Launch {
     }
 
     fn spawn(&self) -> Program {
-        let mut command = Program::command(self.home());
+        let mut command = match &self.prelude {
+            None => Program::command(self.home()),
+            Some(commands) => Program::command_behind(self.home(), commands),
+        };
         command.arg("serve").args(["--addr", &self.addr]);
         command.arg("--data").arg(self.data());
         command.args(["--log", &self.log]);
@@ -211,6 +222,30 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.program.signal(signal);
+    }
+
+    /// Allows the running server `most` of `resource` from now on.
+    pub(crate) fn allow(&self, resource: Resource, most: u64) {
+        let pid = Pid::from_raw(self.pid().cast_signed());
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        prlimit(pid, resource, limit).unwrap();
+    }
+
+    /// How many files, sockets and pipes it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let directory = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(directory).unwrap().count()
+    }
+
+    /// Kilobytes of memory that are its own now.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let digits: String = line.unwrap().chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
     }
 
     /// Writes another configuration file and asks the server to read it.

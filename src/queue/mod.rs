@@ -24,8 +24,7 @@ mod writer;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -96,7 +95,6 @@ struct Inner {
     drain: Drain,
     run: u64,
     last_ticket: AtomicU64,
-    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Queue {
@@ -128,8 +126,7 @@ impl Queue {
         };
         let readers = Readers::start(&store).map_err(threads)?;
         let (for_writer, shown) = (Arc::clone(&inbox), Arc::clone(&board));
-        let writer =
-            writer::start(core, store, for_writer, shown, drain.clone()).map_err(threads)?;
+        writer::start(core, store, for_writer, shown, drain.clone()).map_err(threads)?;
         let inner = Inner {
             inbox,
             board,
@@ -137,26 +134,17 @@ impl Queue {
             drain,
             run,
             last_ticket: AtomicU64::new(0),
-            writer: Mutex::new(Some(writer)),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
     }
 
-    /// Takes no more commands and returns when those that are in are durable. It blocks.
+    /// Takes no more commands and returns when those that are in are durable, or when the store
+    /// has failed. It blocks.
     pub fn close(&self) {
         self.inner.inbox.close();
-        let writer = self
-            .inner
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(writer) = writer {
-            // A writer that panicked has said so and stopped the server.
-            let _ = writer.join();
-        }
+        self.inner.inbox.wait_for_end();
     }
 
     /// Uses other limits from now on.

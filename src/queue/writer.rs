@@ -56,6 +56,8 @@ pub(super) enum Reply {
 pub(super) struct Inbox {
     state: Mutex<InboxState>,
     arrived: Condvar,
+    /// The writer has ended, or the store has failed.
+    ended: Condvar,
     has_failed: AtomicBool,
 }
 
@@ -63,6 +65,7 @@ pub(super) struct Inbox {
 struct InboxState {
     requests: VecDeque<Request>,
     is_closed: bool,
+    writer_has_ended: bool,
 }
 
 impl Inbox {
@@ -88,6 +91,23 @@ impl Inbox {
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.arrived.notify_one();
+    }
+
+    /// Waits until the writer has ended. When the store has failed it does not wait: the commit
+    /// that the writer is in may never return.
+    pub(super) fn wait_for_end(&self) {
+        let mut state = self.lock();
+        while !state.writer_has_ended && !self.has_failed() {
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn writer_ended(&self) {
+        self.lock().writer_has_ended = true;
+        self.ended.notify_all();
     }
 
     /// Whether the store has failed.
@@ -133,11 +153,12 @@ impl Inbox {
 
     /// Refuses what waits and what comes: the store has failed.
     pub(super) fn fail(&self) {
-        self.has_failed.store(true, Ordering::SeqCst);
         let mut state = self.lock();
+        self.has_failed.store(true, Ordering::SeqCst);
         state.is_closed = true;
         let left = std::mem::take(&mut state.requests);
         drop(state);
+        self.ended.notify_all();
         for request in left {
             refuse(request.reply);
         }
@@ -148,14 +169,14 @@ impl Inbox {
     }
 }
 
-/// Starts the writer and its watchdog. The handle ends when the inbox is closed and empty.
+/// Starts the writer and its watchdog. The writer ends when the inbox is closed and empty.
 pub(super) fn start(
     core: Core,
     store: Store,
     inbox: Arc<Inbox>,
     board: Arc<Board>,
     drain: Drain,
-) -> std::io::Result<thread::JoinHandle<()>> {
+) -> std::io::Result<()> {
     let watch = Arc::new(Watch::default());
     let watchdog = Watchdog {
         store: store.clone(),
@@ -166,6 +187,7 @@ pub(super) fn start(
     thread::Builder::new()
         .name("watchdog".to_owned())
         .spawn(move || watchdog.run())?;
+    let ended = Arc::clone(&inbox);
     let mut writer = Writer {
         core,
         store,
@@ -181,8 +203,13 @@ pub(super) fn start(
             if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
                 error!("the writer panicked, the server stops");
                 writer.fail();
+                writer.watch.end();
             }
-        })
+            // Whoever waits may open the store again.
+            drop(writer);
+            ended.writer_ended();
+        })?;
+    Ok(())
 }
 
 struct Writer {
@@ -324,5 +351,39 @@ fn text_bytes(command: &Command) -> usize {
         Command::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
         Command::Complete { result, .. } => result.len(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether `wait_for_end` returns after `event`; a writer that is not told of never ends.
+    fn wait_is_over_after(event: impl FnOnce(&Inbox)) -> bool {
+        let inbox = Arc::new(Inbox::default());
+        let (over, is_over) = std::sync::mpsc::channel();
+        let waiting = Arc::clone(&inbox);
+        let waiter = thread::spawn(move || {
+            waiting.wait_for_end();
+            over.send(()).unwrap();
+        });
+        assert!(is_over.recv_timeout(Duration::from_millis(50)).is_err());
+        event(&inbox);
+        let is_over = is_over.recv_timeout(Duration::from_secs(20)).is_ok();
+        if is_over {
+            waiter.join().unwrap();
+        }
+        is_over
+    }
+
+    #[test]
+    fn closing_waits_for_the_writer() {
+        assert!(wait_is_over_after(Inbox::writer_ended));
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_a_commit_that_never_returns() {
+        // This is all that the watchdog can do; the writer is still in its commit.
+        assert!(wait_is_over_after(Inbox::fail));
     }
 }

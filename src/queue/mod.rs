@@ -400,7 +400,7 @@ impl Queue {
                 error!("cannot read the store: {failure}");
                 Err(Error::Unreadable)
             }
-            None => Err(Error::StoreFailed),
+            None => Err(Error::Unreadable),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A few threads that read rows, so that a slow disk does not hold up connections.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+use log::error;
 use smol::channel::{Receiver, Sender, bounded};
 
 use crate::store::{self, Snapshot, Store};
@@ -30,14 +32,18 @@ impl Readers {
                 .name(format!("reader-{number}"))
                 .spawn(move || {
                     while let Ok(reading) = inbox.recv_blocking() {
-                        reading(&store.snapshot());
+                        // A damaged row must cost one reading, not the thread.
+                        let read = AssertUnwindSafe(|| reading(&store.snapshot()));
+                        if catch_unwind(read).is_err() {
+                            error!("a reading of the store panicked");
+                        }
                     }
                 })?;
         }
         Ok(Self { readings })
     }
 
-    /// Reads with `reading`; `None` when the threads are gone.
+    /// Reads with `reading`; `None` when it panicked or the threads are gone.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         reading: impl FnOnce(&Snapshot) -> Result<T, store::Error> + Send + 'static,
@@ -49,5 +55,22 @@ impl Readers {
         });
         self.readings.send(reading).await.ok()?;
         receiver.recv().await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_panics_costs_no_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let readers = Readers::start(&Store::open(dir.path()).unwrap()).unwrap();
+        for _ in 0..=READERS {
+            let read = readers.read(|_| -> Result<(), store::Error> { panic!("damaged") });
+            assert!(smol::block_on(read).is_none());
+        }
+        let read = smol::block_on(readers.read(|_| Ok(7)));
+        assert!(matches!(read, Some(Ok(7))));
     }
 }

@@ -64,29 +64,44 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     })
 }
 
-/// Checks every journal in `rows`, and cuts a torn batch off the newest one.
+/// Checks every journal in `rows`, and cuts a torn batch off the last one that holds any.
+///
+/// Journals behind a torn batch may be there, but empty: when a disk is full, the engine may
+/// still begin a new journal behind the batch that it could not write.
 pub(super) fn check(rows: &Path) -> Result<(), Error> {
-    let journals = journals(rows)?;
-    let newest = journals.last().cloned();
-    for path in journals {
-        let mut scan = Scan::open(&path)?;
+    let mut last_seqno = None;
+    let mut torn: Option<(PathBuf, u64)> = None;
+    for path in journals(rows)? {
+        let mut scan = Scan::open(&path, last_seqno)?;
         let whole = scan.whole_batches()?;
-        if scan.is_empty_from(whole)? {
-            continue;
-        }
-        let place = format!("journal {}", path.display());
-        if Some(&path) != newest.as_ref() {
+        last_seqno = scan.last_seqno;
+        let is_empty = scan.is_empty_from(whole)?;
+        if let Some((torn, from)) = &torn
+            && (whole > 0 || !is_empty)
+        {
             return Err(Error::damaged(
-                place,
-                format!("its bytes from {whole} on are no batch"),
+                format!("journal {}", torn.display()),
+                format!(
+                    "its bytes from {from} on are no batch, but journal {} follows",
+                    path.display()
+                ),
             ));
+        }
+        if is_empty {
+            continue;
         }
         if let Some(next) = scan.next_whole_batch(whole)? {
             let detail = format!(
                 "its bytes from {whole} on are no batch, but a whole batch follows at {next}"
             );
-            return Err(Error::damaged(place, detail));
+            return Err(Error::damaged(
+                format!("journal {}", path.display()),
+                detail,
+            ));
         }
+        torn = Some((path, whole));
+    }
+    if let Some((path, whole)) = torn {
         cut(&path, whole)?;
         warn!(
             "cut a batch that was never acknowledged off {}, at byte {whole}",
@@ -117,6 +132,15 @@ fn journals(rows: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     journals.sort();
+    // The engine numbers them without gaps and deletes the oldest first.
+    for ((number, _), (next, path)) in journals.iter().zip(journals.iter().skip(1)) {
+        if number.checked_add(1) != Some(*next) {
+            return Err(Error::damaged(
+                format!("directory {}", rows.display()),
+                format!("the journal in front of {} is missing", path.display()),
+            ));
+        }
+    }
     Ok(journals.into_iter().map(|(_, path)| path).collect())
 }
 
@@ -135,18 +159,25 @@ struct Scan {
     path: PathBuf,
     reader: BufReader<File>,
     length: u64,
+    /// The sequence number of the whole batch before.
+    last_seqno: Option<u64>,
 }
 
 /// What stands at a place of a journal.
 enum Found {
-    /// A whole batch that ends before this offset.
-    Batch(u64),
+    /// A whole batch.
+    Batch {
+        /// The offset behind it.
+        end: u64,
+        /// Its sequence number. They rise from batch to batch.
+        seqno: u64,
+    },
     /// Anything else.
     Nothing,
 }
 
 impl Scan {
-    fn open(path: &Path) -> Result<Self, Error> {
+    fn open(path: &Path, last_seqno: Option<u64>) -> Result<Self, Error> {
         let action = || Error::io(format!("read {}", path.display()));
         let file = File::open(path).map_err(action())?;
         let length = file.metadata().map_err(action())?.len();
@@ -154,6 +185,7 @@ impl Scan {
             path: path.to_owned(),
             reader: BufReader::with_capacity(64 << 10, file),
             length,
+            last_seqno,
         })
     }
 
@@ -161,7 +193,15 @@ impl Scan {
     fn whole_batches(&mut self) -> Result<u64, Error> {
         let mut end = 0;
         self.seek(0)?;
-        while let Found::Batch(next) = self.batch(end)? {
+        while let Found::Batch { end: next, seqno } = self.batch(end)? {
+            // The engine keeps no checksum of it, and would take the batch for an old one.
+            if self.last_seqno.is_some_and(|last| seqno <= last) {
+                return Err(Error::damaged(
+                    format!("journal {}", self.path.display()),
+                    format!("the batch at {end} and the one before are not in order"),
+                ));
+            }
+            self.last_seqno = Some(seqno);
             end = next;
         }
         Ok(end)
@@ -195,12 +235,15 @@ impl Scan {
     /// The first place behind `offset` where a whole batch starts.
     fn next_whole_batch(&mut self, offset: u64) -> Result<Option<u64>, Error> {
         let mut at = offset.saturating_add(1);
+        self.seek(at)?;
         while at < self.length {
             let Some(start) = self.next_start(at)? else {
                 return Ok(None);
             };
-            self.seek(start)?;
-            if let Found::Batch(_) = self.batch(start)? {
+            self.go_to(start)?;
+            if let Found::Batch { seqno, .. } = self.batch(start)?
+                && self.last_seqno.is_none_or(|last| seqno > last)
+            {
                 return Ok(Some(start));
             }
             at = start.saturating_add(1);
@@ -210,7 +253,7 @@ impl Scan {
 
     /// The first byte from `offset` on that could be a start entry.
     fn next_start(&mut self, offset: u64) -> Result<Option<u64>, Error> {
-        self.seek(offset)?;
+        self.go_to(offset)?;
         let mut chunk = [0_u8; 4 << 10];
         let mut at = offset;
         loop {
@@ -236,7 +279,7 @@ impl Scan {
         let Some(start) = self.take::<13>(&mut at)? else {
             return Ok(Found::Nothing);
         };
-        let [START, c0, c1, c2, c3, ..] = start else {
+        let [START, c0, c1, c2, c3, seqno @ ..] = start else {
             return Ok(Found::Nothing);
         };
         let mut items_left = u32::from_le_bytes([c0, c1, c2, c3]);
@@ -255,7 +298,10 @@ impl Scan {
                     let is_right =
                         end.ends_with(TRAILER) && end.starts_with(&hash.digest().to_le_bytes());
                     return Ok(if is_right {
-                        Found::Batch(at)
+                        Found::Batch {
+                            end: at,
+                            seqno: u64::from_le_bytes(seqno),
+                        }
                     } else {
                         Found::Nothing
                     });
@@ -327,6 +373,14 @@ impl Scan {
                 source,
             }),
         }
+    }
+
+    /// As `seek`, from where the reader is: bytes that it has at hand are not read again.
+    fn go_to(&mut self, offset: u64) -> Result<(), Error> {
+        let at = self.reader.stream_position().map_err(self.failed())?;
+        self.reader
+            .seek_relative(offset.cast_signed().wrapping_sub(at.cast_signed()))
+            .map_err(self.failed())
     }
 
     fn seek(&mut self, offset: u64) -> Result<(), Error> {
@@ -418,10 +472,6 @@ mod tests {
         ]
         .concat();
         for place in 0..first.len() {
-            // The engine keeps no checksum of the sequence number (bytes 5 to 12).
-            if (5..13).contains(&place) {
-                continue;
-            }
             let mut damaged = bytes.clone();
             damaged[place] ^= 0xff;
             let path = journal(dir.path(), "0.jnl", &damaged);
@@ -444,6 +494,50 @@ mod tests {
         journal(dir.path(), "0.jnl", &torn[..torn.len() - 1]);
         journal(dir.path(), "1.jnl", &batch(2, &[]));
         assert!(matches!(check(dir.path()), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_torn_batch_may_have_an_empty_journal_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = batch(1, &[(b"a", b"1")]);
+        let torn = batch(2, &[(b"b", b"2")]);
+        let bytes = [&whole[..], &torn[..torn.len() - 1]].concat();
+        let path = journal(dir.path(), "0.jnl", &bytes);
+        journal(dir.path(), "1.jnl", &[]);
+        check(dir.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), whole.len() as u64);
+        check(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_missing_journal_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        journal(dir.path(), "3.jnl", &batch(1, &[(b"a", b"1")]));
+        journal(dir.path(), "5.jnl", &batch(9, &[(b"c", b"3")]));
+        assert!(matches!(check(dir.path()), Err(Error::Damaged { .. })));
+        journal(dir.path(), "4.jnl", &batch(5, &[(b"b", b"2")]));
+        check(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn batches_that_are_not_in_order_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        for (first, second) in [(5, 5), (5, 4), (u64::MAX, 6)] {
+            let bytes = [batch(first, &[(b"a", b"1")]), batch(second, &[(b"b", b"2")])].concat();
+            journal(dir.path(), "0.jnl", &bytes);
+            assert!(matches!(check(dir.path()), Err(Error::Damaged { .. })));
+        }
+    }
+
+    /// A torn batch may hold millions of bytes that could start a batch.
+    #[test]
+    fn a_torn_batch_is_found_torn_in_a_short_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let torn = batch(1, &[(b"a", &vec![START; 8 << 20])]);
+        journal(dir.path(), "0.jnl", &torn[..torn.len() - 1]);
+        let begun = crate::clock::monotonic();
+        check(dir.path()).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

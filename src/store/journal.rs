@@ -25,7 +25,7 @@ use std::time::Duration;
 use log::warn;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Error;
+use super::{Error, tables};
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -68,7 +68,9 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
 ///
 /// Journals behind a torn batch may be there, but empty: when a disk is full, the engine may
 /// still begin a new journal behind the batch that it could not write.
-pub(super) fn check(rows: &Path) -> Result<(), Error> {
+///
+/// Says whether there are batches at all.
+pub(super) fn check(rows: &Path) -> Result<bool, Error> {
     let mut last_seqno = None;
     let mut torn: Option<(PathBuf, u64)> = None;
     for path in journals(rows)? {
@@ -107,6 +109,39 @@ pub(super) fn check(rows: &Path) -> Result<(), Error> {
             "cut a batch that was never acknowledged off {}, at byte {whole}",
             path.display()
         );
+    }
+    Ok(last_seqno.is_some())
+}
+
+/// Removes what a server left that was ended while the engine began `rows`: it would find files
+/// where it wants to create them, and never start.
+pub(super) fn clear_unfinished(rows: &Path) -> Result<(), Error> {
+    // Written before the first keyspace is created and the first batch is taken.
+    let marker = rows.join("version");
+    if fs::metadata(&marker).is_ok_and(|found| found.len() > 0) {
+        return Ok(());
+    }
+    let journals = journals(rows)?;
+    let mut is_used = !tables::entries(&rows.join("keyspaces"))?.is_empty();
+    for path in &journals {
+        is_used |= !Scan::open(path, None)?.is_empty_from(0)?;
+    }
+    if is_used {
+        return Err(Error::damaged(
+            format!("file {}", marker.display()),
+            "it is missing or empty",
+        ));
+    }
+    for path in journals.iter().chain([&marker]) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Io {
+                    action: format!("remove {}", path.display()),
+                    source: error,
+                });
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -14,9 +14,11 @@ mod journal;
 pub mod keys;
 pub mod record;
 mod snapshot;
+mod tables;
 
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +50,8 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
 /// File handles that the engine keeps open.
 const CACHED_FILES: usize = 64;
+
+const KEYSPACES: [&str; 4] = ["tasks", "texts", "index", "meta"];
 
 /// Which keyspace a row is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,16 +91,36 @@ impl Store {
             create_private_dir(dir)?;
         }
         let lock = journal::lock(dir)?;
-        journal::check(&rows)?;
-        let db = Database::builder(&rows)
+        journal::clear_unfinished(&rows)?;
+        tables::check(&rows)?;
+        let has_batches = journal::check(&rows)?;
+        let builder = Database::builder(&rows)
             .cache_size(CACHE_BYTES)
             // BOUND: one worker cannot meet the full message channel that stalls it, because
             // `rotate` is called by the writer and not posted as a message.
             .worker_threads(1)
             .max_cached_files(Some(CACHED_FILES))
-            .max_journaling_size(JOURNAL_BYTES_MAX)
-            .open()
+            .max_journaling_size(JOURNAL_BYTES_MAX);
+        // The engine takes some kinds of damage for its own defects.
+        let db = catch_unwind(AssertUnwindSafe(|| builder.open()))
+            .map_err(|_| {
+                Error::damaged(
+                    format!("data directory {}", dir.display()),
+                    "the storage engine panicked when it read it",
+                )
+            })?
             .map_err(|error| opening(error, dir))?;
+        let (present, missing): (Vec<_>, Vec<_>) =
+            KEYSPACES.iter().partition(|name| db.keyspace_exists(name));
+        // Nothing is written before all of them are there.
+        if let Some(name) = missing.first()
+            && (has_batches || holds_rows(&db, &present).map_err(|error| opening(error, dir))?)
+        {
+            return Err(Error::damaged(
+                format!("data directory {}", dir.display()),
+                format!("keyspace {name} is missing"),
+            ));
+        }
         let keyspace = |name: &str, options: fn() -> KeyspaceCreateOptions| {
             db.keyspace(name, options)
                 .map_err(|error| opening(error, dir))
@@ -218,6 +242,15 @@ impl Store {
         batch.insert(&self.meta, keys::RUN, self.run.to_be_bytes());
         Ok(batch.commit()?)
     }
+}
+
+fn holds_rows(db: &Database, keyspaces: &[&str]) -> Result<bool, fjall::Error> {
+    for name in keyspaces {
+        if !db.keyspace(name, row_options)?.is_empty()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn create_private_dir(dir: &Path) -> Result<(), Error> {

@@ -1,0 +1,108 @@
+//! A child process that does not outlive the bench.
+
+use std::fs;
+use std::io;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use async_io::Timer;
+use mecha::clock::monotonic;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::memory;
+
+/// How long a process may take to end after SIGTERM.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A process counts as quiet when it used no processor time for so long.
+const QUIET_TIME: Duration = Duration::from_millis(200);
+
+/// A process that does not become quiet is not waited for any longer.
+const QUIET_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The bytes that a process had in memory at most.
+const PEAK: &str = "VmHWM:";
+
+/// A child process. Dropped, it is killed.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command`.
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        Ok(Self { name, child })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Bytes in memory now.
+    pub(crate) fn memory(&self) -> io::Result<u64> {
+        memory::of(self.child.id(), memory::NOW)
+    }
+
+    /// Bytes in memory at most since it started.
+    pub(crate) fn memory_peak(&self) -> io::Result<u64> {
+        memory::of(self.child.id(), PEAK)
+    }
+
+    /// Waits until it does nothing, so that it does not disturb the next measurement.
+    pub(crate) async fn quiet(&self) -> io::Result<()> {
+        let began = monotonic();
+        let mut used = self.processor_ticks()?;
+        while monotonic().duration_since(began) < QUIET_PATIENCE {
+            Timer::after(QUIET_TIME).await;
+            let before = std::mem::replace(&mut used, self.processor_ticks()?);
+            if before == used {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it with SIGTERM and waits for its end.
+    pub(crate) async fn stop(mut self) -> io::Result<()> {
+        let name = self.name;
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let began = monotonic();
+        while monotonic().duration_since(began) < STOP_PATIENCE {
+            match self.ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    return Err(io::Error::other(format!("{name} ended with {status}")));
+                }
+                None => Timer::after(Duration::from_millis(1)).await,
+            };
+        }
+        Err(io::Error::other(format!(
+            "{name} did not end after SIGTERM"
+        )))
+    }
+
+    /// `utime` and `stime` of /proc/PID/stat, see `proc_pid_stat(5)`.
+    fn processor_ticks(&self) -> io::Result<u64> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(&path)?;
+        // The name in parentheses may have blanks; the state behind it is field 3.
+        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = rest.split_ascii_whitespace().skip(11).take(2);
+        let ticks: Option<Vec<u64>> = ticks.map(|field| field.parse().ok()).collect();
+        match ticks.as_deref() {
+            Some([user, system]) => Ok(user.saturating_add(*system)),
+            _ => Err(io::Error::other(format!("{path} has no times"))),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; there is nothing else to be done.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,101 @@
+//! The real executable, serving on a port of its own.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use async_io::Timer;
+use mecha::clock::monotonic;
+
+use crate::client::Connection;
+use crate::http;
+use crate::process::Process;
+
+/// The executable that is measured.
+pub(crate) const EXECUTABLE: &str = env!("CARGO_BIN_EXE_mecha");
+
+/// How long a start may take.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the log says in front of the address.
+const LISTENING: &str = "listening on http://";
+
+/// A server that answers.
+pub(crate) struct Server {
+    /// Its process.
+    pub(crate) process: Process,
+    /// Where it listens.
+    pub(crate) addr: SocketAddr,
+    /// The time from its start to its first 200.
+    pub(crate) started_in: Duration,
+}
+
+impl Server {
+    /// Starts a server on the data in `dir`, with a configuration file that says `config`.
+    pub(crate) async fn start(dir: &Path, config: &str) -> io::Result<Self> {
+        let (file, log) = (dir.join("mecha.toml"), dir.join("mecha.log"));
+        fs::write(&file, config)?;
+        let mut command = Command::new(EXECUTABLE);
+        command
+            .args(["serve", "--addr", "127.0.0.1:0", "--config"])
+            .arg(&file)
+            .arg("--data")
+            .arg(dir.join("data"))
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?);
+        let began = monotonic();
+        let mut process = Process::start("mecha", &mut command)?;
+        let addr = loop {
+            let text = fs::read_to_string(&log)?;
+            if let Some(addr) = listening(&text) {
+                break addr;
+            }
+            let has_ended = process.ended()?.is_some();
+            if has_ended || monotonic().duration_since(began) > START_PATIENCE {
+                return Err(io::Error::other(format!("mecha did not start: {text}")));
+            }
+            Timer::after(Duration::from_micros(200)).await;
+        };
+        let mut connection = Connection::open(addr, http::framing).await?;
+        connection.exchange(&http::get(addr, "/health")).await?;
+        Ok(Self {
+            process,
+            addr,
+            started_in: monotonic().duration_since(began),
+        })
+    }
+
+    /// The body of the answer to a GET of `path`.
+    pub(crate) async fn get(&self, path: &str) -> io::Result<String> {
+        let mut connection = Connection::open(self.addr, http::framing).await?;
+        let answer = connection.exchange(&http::get(self.addr, path)).await?;
+        Ok(String::from_utf8_lossy(http::body(answer)).into_owned())
+    }
+}
+
+/// A configuration with one endpoint worker, `claude-reviewer`, and room for any number of
+/// tasks.
+pub(crate) fn config(worker: SocketAddr, concurrency: u32) -> String {
+    format!(
+        "[limits]\n\
+         queue = 1_000_000_000\n\
+         disk_reserve = \"0B\"\n\
+         \n\
+         [[worker]]\n\
+         name = \"claude-reviewer\"\n\
+         endpoint = \"http://{worker}\"\n\
+         concurrency = {concurrency}\n"
+    )
+}
+
+/// The address in the log, once its line is whole.
+fn listening(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once(LISTENING)?;
+    let (addr, _) = rest.split_once('\n')?;
+    addr.parse().ok()
+}

@@ -108,8 +108,10 @@ impl Shared {
             }
         }
         if buffer.starts_with(b"POST ") {
-            let _ = self.received.try_send(monotonic());
+            let now = monotonic();
+            // Counted first: who hears of a task finds it counted.
             self.tasks.fetch_add(1, Ordering::SeqCst);
+            let _ = self.received.try_send(now);
         }
         stream.write_all(ANSWER)
     }

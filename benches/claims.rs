@@ -32,7 +32,7 @@ use smol::future::yield_now;
 use tempfile::TempDir;
 
 use crate::queue::Queue;
-use crate::report::{Series, mebibytes, milliseconds, per_second};
+use crate::report::{Series, grouped, mebibytes, milliseconds, per_second};
 use crate::settings::Settings;
 
 /// Pending tasks in the small store.
@@ -94,8 +94,8 @@ async fn measure(settings: &Settings) -> io::Result<()> {
 fn show(few: &Subject, many: &Subject) -> io::Result<()> {
     let head = [
         "with tasks pending",
-        &few.pending.to_string(),
-        &many.pending.to_string(),
+        &grouped(&few.pending.to_string()),
+        &grouped(&many.pending.to_string()),
         "ratio",
     ];
     let row = |name: &str, decimals, of: fn(&Subject) -> &Series| {

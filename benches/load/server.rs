@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_io::Timer;
 use mecha::clock::monotonic;
 
-use crate::client::Connection;
+use crate::client::{Connection, patiently};
 use crate::http;
 use crate::process::Process;
 
@@ -61,8 +61,12 @@ impl Server {
             }
             Timer::after(Duration::from_micros(200)).await;
         };
-        let mut connection = Connection::open(addr, http::framing).await?;
-        connection.exchange(&http::get(addr, "/health")).await?;
+        let answered = async {
+            let mut connection = Connection::open(addr, http::framing).await?;
+            let answer = connection.exchange(&http::get(addr, "/health")).await;
+            answer.map(drop)
+        };
+        patiently(START_PATIENCE, answered).await?;
         Ok(Self {
             process,
             addr,

@@ -9,7 +9,7 @@ use async_io::Timer;
 use tempfile::TempDir;
 
 use crate::queue::Queue;
-use crate::report::{self, Series, mebibytes, milliseconds};
+use crate::report::{self, Series, grouped, mebibytes, milliseconds};
 use crate::server::{EXECUTABLE, Server, config};
 use crate::settings::Settings;
 use crate::{OFFLINE, directory};
@@ -34,16 +34,14 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
         with_none.add(&directory::on_disk()?).await?;
         with_many.add(&filled).await?;
     }
+    let pending = grouped(&settings.pending.to_string());
     let row =
         |name: String, starts: &Starts| vec![name, starts.time.cell(1), starts.memory.cell(1)];
     report::table(
         &["start", "to the first 200, ms", "memory after it, MiB"],
         &[
             row("with an empty store".to_owned(), &with_none),
-            row(
-                format!("with {} tasks pending", settings.pending),
-                &with_many,
-            ),
+            row(format!("with {pending} tasks pending"), &with_many),
         ],
     )?;
     let size = mebibytes(fs::metadata(EXECUTABLE)?.len());

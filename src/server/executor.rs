@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use log::warn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::Executor;
 use smol::channel::{Sender, bounded};
+use smol::{Executor, future};
 
 /// More threads than this win nothing: the writer is one of its own.
 const THREADS_MAX: usize = 4;
@@ -30,8 +30,15 @@ impl Threads {
         for number in 0..count {
             let (executor, stopped) = (Arc::clone(executor), stopped.clone());
             let run = move || {
-                // It ends with an error, when the sender is dropped.
-                let _ = smol::block_on(executor.run(stopped.recv()));
+                let work = executor.run(stopped.recv());
+                // One thread waits for sockets and timers, the others for work alone: several
+                // that do both hand the wait to each other with every request. It ends with an
+                // error, when the sender is dropped.
+                let _ = if number == 0 {
+                    smol::block_on(work)
+                } else {
+                    future::block_on(work)
+                };
             };
             handles.push(
                 thread::Builder::new()

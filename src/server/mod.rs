@@ -189,7 +189,8 @@ impl Server {
             roster,
             queue: self.queue,
         };
-        let drained = smol::block_on(async {
+        // The executor's threads wait for signals and timers; this one is woken by them.
+        let drained = smol::future::block_on(async {
             wait_for_the_end(&mut signals, &mut live, &self.drain).await;
             let orderly = async {
                 // What an attempt still finds out could not be stored.

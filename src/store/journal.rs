@@ -558,7 +558,11 @@ mod tests {
     fn batches_that_are_not_in_order_are_damage() {
         let dir = tempfile::tempdir().unwrap();
         for (first, second) in [(5, 5), (5, 4), (u64::MAX, 6)] {
-            let bytes = [batch(first, &[(b"a", b"1")]), batch(second, &[(b"b", b"2")])].concat();
+            let bytes = [
+                batch(first, &[(b"a", b"1")]),
+                batch(second, &[(b"b", b"2")]),
+            ]
+            .concat();
             journal(dir.path(), "0.jnl", &bytes);
             assert!(matches!(check(dir.path()), Err(Error::Damaged { .. })));
         }

@@ -214,7 +214,10 @@ mod tests {
             drop(Store::open(dir.path()).unwrap());
             drop(Store::open(dir.path()).unwrap());
             fs::remove_file(rows.join("version")).unwrap();
-            assert!(matches!(Store::open(dir.path()), Err(Error::Damaged { .. })));
+            assert!(matches!(
+                Store::open(dir.path()),
+                Err(Error::Damaged { .. })
+            ));
             fs::remove_dir_all(rows).unwrap();
         }
     }

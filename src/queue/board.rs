@@ -20,8 +20,8 @@ pub(super) struct Board {
 struct State {
     pending: HashMap<WorkerName, (LaneNumber, u64)>,
     running: BTreeSet<TaskId>,
-    /// BOUND: each entry has a request that waits.
-    waiters: HashMap<TaskId, Arc<Event>>,
+    /// Who waits for each task's end, and how many. BOUND: each entry has a request that waits.
+    waiters: HashMap<TaskId, (Arc<Event>, usize)>,
 }
 
 impl Board {
@@ -60,7 +60,7 @@ impl Board {
         }
         if !state.waiters.is_empty() {
             for id in &effects.ended {
-                if let Some(event) = state.waiters.get(id) {
+                if let Some((event, _)) = state.waiters.get(id) {
                     event.notify(usize::MAX);
                 }
             }
@@ -69,7 +69,7 @@ impl Board {
 
     /// Wakes everybody: nothing will end any more.
     pub(super) fn fail(&self) {
-        for event in self.lock().waiters.values() {
+        for (event, _) in self.lock().waiters.values() {
             event.notify(usize::MAX);
         }
     }
@@ -109,7 +109,11 @@ impl Board {
 
     /// Takes part in waiting for a task's end.
     pub(super) fn wait_for(self: &Arc<Self>, task: TaskId) -> Waiter {
-        let event = Arc::clone(self.lock().waiters.entry(task).or_default());
+        let mut state = self.lock();
+        let (event, count) = state.waiters.entry(task).or_default();
+        *count = count.saturating_add(1);
+        let event = Arc::clone(event);
+        drop(state);
         Waiter {
             board: Arc::clone(self),
             task,
@@ -132,9 +136,32 @@ pub(super) struct Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut state = self.board.lock();
-        // One count is the map's and one is this waiter's own.
-        if Arc::strong_count(&self.event) <= 2 {
-            state.waiters.remove(&self.task);
+        if let Some((_, count)) = state.waiters.get_mut(&self.task) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                state.waiters.remove(&self.task);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use std::thread;
+
+    #[test]
+    fn waiters_that_go_at_the_same_time_leave_nothing() {
+        let board = Arc::new(Board::default());
+        for _ in 0..5_000 {
+            let waiters = [(); 2].map(|()| board.wait_for(TaskId(Id::FIRST)));
+            thread::scope(|scope| {
+                for waiter in waiters {
+                    scope.spawn(move || drop(waiter));
+                }
+            });
+            assert!(board.lock().waiters.is_empty());
         }
     }
 }

@@ -59,6 +59,10 @@ impl Threads {
     }
 }
 
+/// Files that the store, its background work, attempts and the rest may have open, whatever the
+/// connections do. When the engine cannot open a file the store has failed.
+const FILES_KEPT: u64 = 256;
+
 /// Raises the limit of open files to what the system allows: each connection is one.
 pub(super) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
@@ -74,5 +78,47 @@ pub(super) fn raise_open_files() {
             "the limit of open files stays at {:?}: {errno}",
             limit.current
         );
+    }
+}
+
+/// Connections that may be open at once: those that are `wanted`, as far as the limit of open
+/// files leaves room for them.
+pub(super) fn connections(wanted: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current;
+    let connections = within(wanted, files);
+    if connections < wanted {
+        warn!(
+            "limits.connections is {wanted}, but {} files may be open: {connections} connections \
+             are accepted at once; raise the hard limit of open files (ulimit -Hn)",
+            files.unwrap_or_default()
+        );
+    }
+    connections
+}
+
+fn within(wanted: usize, files: Option<u64>) -> usize {
+    let room = files.map_or(u64::MAX, |files| files - FILES_KEPT.min(files / 2));
+    wanted
+        .min(usize::try_from(room).unwrap_or(usize::MAX))
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        for (wanted, files, connections) in [
+            (1_024, None, 1_024),
+            (1_024, Some(20_000), 1_024),
+            (1_024, Some(1_280), 1_024),
+            (1_024, Some(1_024), 768),
+            (1_024, Some(256), 128),
+            (100, Some(1_024), 100),
+            (100, Some(0), 1),
+        ] {
+            assert_eq!(within(wanted, files), connections, "{wanted} of {files:?}");
+        }
     }
 }

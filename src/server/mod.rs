@@ -162,7 +162,7 @@ impl Server {
             executor: Arc::clone(&executor),
         }));
         let options = http::Options {
-            connections: self.config.limits.connections,
+            connections: executor::connections(self.config.limits.connections),
             budget,
             timing: http::Timing::default(),
             grace: self.config.drain,

@@ -193,6 +193,11 @@ async fn settle(
             log::info!("{about}: not started, the server stops; the task is pending again");
             return claim.put_back(PutBack::Refused).await;
         }
+        // A moment later the disk may answer again, so the claim is not put back to be tried again
+        // at once.
+        End::NotLoaded(queue::Error::Unreadable) => Outcome::failed(
+            "the server could not read the task from its store; its log says why".to_owned(),
+        ),
         End::NotLoaded(error) => return Err(error),
     };
     match outcome {

@@ -12,6 +12,7 @@ use crate::clock::monotonic;
 use crate::queue::{Settings, Submitted};
 use crate::roster::Origin;
 use crate::store::Store;
+use crate::store::keys::Text;
 use crate::task::{NewTask, State, Task as ShownTask, TaskId};
 use crate::worker::{Availability, Rate, Target, Worker};
 
@@ -21,6 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Scene {
     dir: TempDir,
     roster: Roster,
+    store: Store,
     queue: Queue,
     drain: Drain,
     dispatcher: Dispatcher,
@@ -41,7 +43,7 @@ impl Scene {
             disk_reserve: 0,
         };
         let store = Store::open(&dir.path().join("data")).unwrap();
-        let queue = Queue::open(store, Clock::system(), settings, drain.clone()).unwrap();
+        let queue = Queue::open(store.clone(), Clock::system(), settings, drain.clone()).unwrap();
         let roster = Roster::new();
         let dispatcher = Dispatcher::start(Parts {
             executor: Arc::clone(&executor),
@@ -56,6 +58,7 @@ impl Scene {
         let scene = Self {
             dir,
             roster,
+            store,
             queue,
             drain,
             dispatcher,
@@ -156,6 +159,26 @@ fn a_failed_attempt_is_followed_by_others_until_they_are_used_up() {
         let task = scene.ended(b).await;
         assert_eq!((task.state, task.attempts), (State::Failed, 3));
         assert_eq!(task.error.as_deref(), Some("exited with 7: 3"));
+    });
+}
+
+#[test]
+fn a_task_that_cannot_be_read_for_a_moment_is_tried_again_later() {
+    Scene::play(async |scene| {
+        let id = scene.submit("a", "prompt").await;
+        let mut batch = scene.store.batch();
+        batch.spoil_text(id, Text::Prompt);
+        batch.commit().unwrap();
+        let mut worker = scene.worker("a", "cat");
+        worker.backoff = Duration::from_millis(500);
+        scene.put(worker);
+        let attempts = || scene.store.snapshot().task(id).unwrap().unwrap().failures;
+        until(|| attempts() == 1).await;
+        let mut batch = scene.store.batch();
+        batch.put_text(id, Text::Prompt, "prompt");
+        batch.commit().unwrap();
+        let task = scene.ended(id).await;
+        assert_eq!((task.state, task.attempts), (State::Completed, 2));
     });
 }
 

@@ -105,6 +105,12 @@ impl<'a> Batch<'a> {
         self.write(Space::Texts, keys::text(id, kind), text.as_bytes());
     }
 
+    /// Makes one of a task's texts unreadable.
+    #[cfg(test)]
+    pub(crate) fn spoil_text(&mut self, id: TaskId, kind: Text) {
+        self.write(Space::Texts, keys::text(id, kind), &[0xff]);
+    }
+
     /// Removes one of a task's texts.
     pub fn remove_text(&mut self, id: TaskId, kind: Text) {
         self.remove(Space::Texts, keys::text(id, kind));

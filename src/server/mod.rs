@@ -201,13 +201,13 @@ impl Server {
                 let drained = live.dispatcher.drain(deadline).await;
                 settled.begin(Cause::Asked);
                 listener.await;
+                // The last commit may take long, and the second signal must not wait for it.
+                let queue = live.queue.clone();
+                smol::unblock(move || queue.close()).await;
                 Ok(drained)
             };
             orderly.or(second_signal(&mut signals)).await
         });
-        if drained.is_ok() {
-            live.queue.close();
-        }
         threads.stop();
         drop(self.store);
         let drained = drained?;

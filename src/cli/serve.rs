@@ -1,6 +1,6 @@
 //! `mecha serve`.
 
-use super::{Exit, output};
+use super::Exit;
 use crate::config::{Args, Config};
 use crate::logging;
 use crate::server::{Error, Server};
@@ -14,7 +14,8 @@ pub(super) fn run(args: &Args, config: Config) -> Exit {
     match ended {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::complain(&error.to_string());
+            // A line of the log like every other one, also for those that read it as JSON.
+            log::error!("{error}");
             exit(&error)
         }
     }

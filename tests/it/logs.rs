@@ -1,5 +1,6 @@
 //! Issue 2, part 9: the log tells an operator what happened and no secret.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -98,6 +99,27 @@ fn json_lines_are_objects_and_text_lines_are_lines() {
                 assert!(value.is_object(), "{line}");
             }
         }
+    }
+}
+
+#[test]
+fn a_failure_is_a_line_of_the_log_like_any_other() {
+    let worker = EndpointWorker::hanging();
+    let server = server().config(worker.config("w", "")).start();
+    let taken = crate::harness::server().addr(&server.addr.to_string());
+    let refused = taken.refused().expect(1);
+    server.submit("w", "p");
+    worker.attempts_when(1);
+    server.signal(Signal::TERM);
+    server.logs("draining");
+    server.signal(Signal::TERM);
+    let cut_short = server.ended().outcome.expect(1);
+    for outcome in [refused, cut_short] {
+        for line in outcome.stderr.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+        }
+        let last = outcome.stderr.lines().last().unwrap();
+        assert!(last.contains("\"level\":\"error\""), "{last}");
     }
 }
 

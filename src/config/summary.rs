@@ -12,9 +12,14 @@ impl Config {
             (0, true) => "none: the API is open".to_owned(),
             (number, _) => format!("{number} set"),
         };
+        // Port 0 is no address that anybody could be led to.
+        let addr = match self.addr.port() {
+            0 => format!("{}, on a port that is free", self.addr.ip()),
+            _ => self.addr.to_string(),
+        };
         let limits = &self.limits;
         let mut lines = vec![
-            ("addr", self.addr.to_string()),
+            ("addr", addr),
             ("api_key", keys),
             (
                 "data",

@@ -124,6 +124,14 @@ fn a_failure_is_a_line_of_the_log_like_any_other() {
 }
 
 #[test]
+fn the_log_names_the_bound_port_and_no_port_0() {
+    let server = server().log("text").start();
+    let log = server.log();
+    assert!(log.contains(&server.addr.to_string()), "{log}");
+    assert!(!log.contains("127.0.0.1:0"), "{log}");
+}
+
+#[test]
 fn the_start_says_what_the_server_has() {
     let server = server().log("text").start();
     let log = server.log();

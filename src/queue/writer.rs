@@ -361,7 +361,7 @@ mod tests {
     /// Whether `wait_for_end` returns after `event`; a writer that is not told of never ends.
     fn wait_is_over_after(event: impl FnOnce(&Inbox)) -> bool {
         let inbox = Arc::new(Inbox::default());
-        let (over, is_over) = std::sync::mpsc::channel();
+        let (over, is_over) = std::sync::mpsc::sync_channel(1);
         let waiting = Arc::clone(&inbox);
         let waiter = thread::spawn(move || {
             waiting.wait_for_end();

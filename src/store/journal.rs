@@ -25,7 +25,7 @@ use std::time::Duration;
 use log::warn;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Error, tables};
+use super::Error;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -113,41 +113,13 @@ pub(super) fn check(rows: &Path) -> Result<bool, Error> {
     Ok(last_seqno.is_some())
 }
 
-/// Removes what a server left that was ended while the engine began `rows`: it would find files
-/// where it wants to create them, and never start.
-pub(super) fn clear_unfinished(rows: &Path) -> Result<(), Error> {
-    // Written before the first keyspace is created and the first batch is taken.
-    let marker = rows.join("version");
-    if fs::metadata(&marker).is_ok_and(|found| found.len() > 0) {
-        return Ok(());
-    }
-    let journals = journals(rows)?;
-    let mut is_used = !tables::entries(&rows.join("keyspaces"))?.is_empty();
-    for path in &journals {
-        is_used |= !Scan::open(path, None)?.is_empty_from(0)?;
-    }
-    if is_used {
-        return Err(Error::damaged(
-            format!("file {}", marker.display()),
-            "it is missing or empty",
-        ));
-    }
-    for path in journals.iter().chain([&marker]) {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::Io {
-                    action: format!("remove {}", path.display()),
-                    source: error,
-                });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+/// Whether nothing was ever written to a journal.
+pub(super) fn is_blank(path: &Path) -> Result<bool, Error> {
+    Scan::open(path, None)?.is_empty_from(0)
 }
 
 /// The journal files of `rows`, oldest first.
-fn journals(rows: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn journals(rows: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(rows).map_err(Error::io(format!("read {}", rows.display())))?;
     let mut journals: Vec<(u64, PathBuf)> = Vec::new();
     for entry in entries {

@@ -9,6 +9,7 @@
 //! can be torn; `journal` builds its check on that.
 
 mod batch;
+mod creation;
 mod error;
 mod journal;
 pub mod keys;
@@ -91,7 +92,7 @@ impl Store {
             create_private_dir(dir)?;
         }
         let lock = journal::lock(dir)?;
-        journal::clear_unfinished(&rows)?;
+        creation::check(&rows)?;
         tables::check(&rows)?;
         let has_batches = journal::check(&rows)?;
         let builder = Database::builder(&rows)

@@ -82,7 +82,7 @@ pub(super) fn check(rows: &Path) -> Result<(), Error> {
 }
 
 /// What is in `dir`, which may be missing.
-pub(super) fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     let failed = |source| Error::Io {
         action: format!("read {}", dir.display()),
         source,

@@ -191,6 +191,41 @@ fn a_torn_tail_is_cut_and_logged() {
 }
 
 #[test]
+fn a_store_that_was_only_half_made_is_made_anew() {
+    for marker in [None, Some(&b""[..]), Some(b"FJ")] {
+        let launch = server();
+        let store = launch.data().join("store");
+        fs::create_dir_all(store.join("keyspaces")).unwrap();
+        fs::write(store.join("lock"), "").unwrap();
+        fs::write(store.join("0.jnl"), vec![0; 1 << 20]).unwrap();
+        if let Some(marker) = marker {
+            fs::write(store.join("version"), marker).unwrap();
+        }
+        let server = launch.config(offline_worker("w")).start();
+        let id = server.submit("w", "p");
+        let server = server.kill().start();
+        assert_eq!(server.task(&id)["state"], "pending");
+    }
+}
+
+#[test]
+fn a_store_that_lacks_a_file_ends_with_3() {
+    for lost in ["version", "0.jnl"] {
+        let server = Server::with(offline_worker("w"));
+        let id = server.submit("w", "p");
+        let stopped = server.kill();
+        let path = stopped.data().join("store").join(lost);
+        let aside = stopped.data().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        let outcome = stopped.refused().expect(3);
+        assert!(outcome.stderr.contains("damaged"), "{lost}: {outcome:#?}");
+        // Refusing has not made it worse: mended, all is there.
+        fs::rename(&aside, &path).unwrap();
+        assert_eq!(stopped.start().task(&id)["state"], "pending");
+    }
+}
+
+#[test]
 fn files_of_it_are_not_for_others() {
     let server = Server::with(offline_worker("w"));
     server.submit("w", "p");

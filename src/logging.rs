@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::panic;
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -31,6 +32,9 @@ pub fn init(format: LogFormat) {
     });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(LevelFilter::Info);
+        // A panic is caught where it is run; without this its message would break the form of the
+        // log.
+        panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     }
 }
 

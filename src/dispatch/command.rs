@@ -1,16 +1,15 @@
 //! An attempt on a command worker: one process, started for it and ended with it.
 //!
 //! No shell: the program is executed as it is configured. The prompt goes to its standard input;
-//! `MECHA_TASK_ID`, `MECHA_ATTEMPT` and, where the task has one, `MECHA_CONTEXT` are in its
+//! `MECHA_TASK_ID`, `MECHA_ATTEMPT` and `MECHA_CONTEXT`, `{}` where the task has none, are in its
 //! environment. Exit 0 completes the task: standard output is the result if it is a JSON object,
-//! without the white space around it; else its text, without its last line break, becomes
+//! without the white space around it; else its text becomes
 //! `{"output": "<text>"}`. When the program has exited, whatever is left of its process group is
 //! killed. A program that must be stopped gets SIGTERM and 2 s before that.
 //!
 //! BOUND: the time is the worker's timeout and 7 s to end the group; the memory is the prompt
 //! until it is written, and what `capture` allows.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -172,8 +171,7 @@ fn command(program: Program<'_>, order: &Order) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .env_remove("MECHA_API_KEY")
-        .env_remove("MECHA_CONTEXT");
+        .env_remove("MECHA_API_KEY");
     for variable in program.secret_variables {
         command.env_remove(variable);
     }
@@ -182,10 +180,11 @@ fn command(program: Program<'_>, order: &Order) -> Command {
     }
     command
         .env("MECHA_TASK_ID", order.task.to_string())
-        .env("MECHA_ATTEMPT", order.attempt.to_string());
-    if let Some(context) = &order.work.context {
-        command.env("MECHA_CONTEXT", OsStr::new(context));
-    }
+        .env("MECHA_ATTEMPT", order.attempt.to_string())
+        .env(
+            "MECHA_CONTEXT",
+            order.work.context.as_deref().unwrap_or("{}"),
+        );
     if let Some(cwd) = program.cwd {
         command.current_dir(cwd);
     }

@@ -141,9 +141,13 @@ impl Dispatcher {
         }
     }
 
-    /// Replaces the variables that processes started from now on do not inherit.
-    pub fn set_secret_variables(&self, names: Vec<String>) {
-        *self.shared.lock_secret_variables() = names.into();
+    /// Adds variables that processes started from now on do not inherit. None is taken off: what
+    /// held a secret once stays one, whatever a new configuration names.
+    pub fn add_secret_variables(&self, names: &[String]) {
+        let mut known = self.shared.lock_secret_variables();
+        let new = names.iter().filter(|name| !known.contains(name)).cloned();
+        let all: Vec<String> = known.iter().cloned().chain(new).collect();
+        *known = all.into();
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn into_result(
         return Ok((result, permit));
     }
     let document = PlainOutput {
-        output: Lossy(without_line_break(&written)),
+        output: Lossy(&written),
     };
     let mut length = Length(0);
     let is_counted = serde_json::to_writer(&mut length, &document).is_ok();
@@ -43,14 +43,6 @@ pub(super) async fn into_result(
         .ok_or(Overrun::NoMemory)?;
     let result = serde_json::to_string(&document).map_err(|_| Overrun::TooLarge)?;
     Ok((result, permit))
-}
-
-/// `written` without its last line break, which belongs to the line and not to the text.
-fn without_line_break(written: &[u8]) -> &[u8] {
-    match written.strip_suffix(b"\n") {
-        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
-        None => written,
-    }
 }
 
 #[derive(Serialize)]
@@ -110,11 +102,9 @@ mod tests {
             (b"\r\n\t {\n \"a\": 1 }  \n\n", "{\n \"a\": 1 }"),
             (b"", r#"{"output":""}"#),
             (b"hello", r#"{"output":"hello"}"#),
-            (b"hello\n", r#"{"output":"hello"}"#),
-            (b"hello\r\n", r#"{"output":"hello"}"#),
-            (b"hello\r", r#"{"output":"hello\r"}"#),
-            (b"\n two \n\n", r#"{"output":"\n two \n"}"#),
-            (b"[1]\n", r#"{"output":"[1]"}"#),
+            (b"hello\r\n", r#"{"output":"hello\r\n"}"#),
+            (b"\n two \n\n", r#"{"output":"\n two \n\n"}"#),
+            (b"[1]\n", r#"{"output":"[1]\n"}"#),
             (
                 b"{\"a\": 1} {\"b\": 2}",
                 r#"{"output":"{\"a\": 1} {\"b\": 2}"}"#,

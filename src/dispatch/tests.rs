@@ -142,7 +142,7 @@ fn a_task_comes_back_with_its_result() {
         assert_eq!(task.state, State::Completed);
         assert_eq!(
             task.result.as_deref(),
-            Some(r#"{"output":"prompt, attempt 1"}"#)
+            Some(r#"{"output":"prompt, attempt 1\n"}"#)
         );
         assert_eq!((task.attempts, task.error), (1, None));
     });
@@ -354,7 +354,7 @@ fn a_task_larger_than_the_memory_limit_fails_and_others_take_turns() {
         );
         for task in tasks {
             let task = scene.ended(task).await;
-            assert_eq!(task.result.as_deref(), Some(r#"{"output":"900"}"#));
+            assert_eq!(task.result.as_deref(), Some(r#"{"output":"900\n"}"#));
         }
     });
 }
@@ -370,7 +370,7 @@ fn workers_come_and_go() {
         let id = scene.submit("late", "x").await;
         scene.put(scene.worker("late", "echo again"));
         let task = scene.ended(id).await;
-        assert_eq!(task.result.as_deref(), Some(r#"{"output":"again"}"#));
+        assert_eq!(task.result.as_deref(), Some(r#"{"output":"again\n"}"#));
         assert!(entry.is_removed());
     });
 }

@@ -29,6 +29,8 @@ impl Core {
         let Some(demand) = lane.demand else {
             return Ok(());
         };
+        lane.due_ahead.clear();
+        lane.may_have_more_due = lane.due_mark_ms != u64::MAX;
         let mut granted = Vec::new();
         while (granted.len() as u64) < u64::from(demand.count) {
             let Some(lane) = self.lanes.get_mut(&number) else {
@@ -288,28 +290,43 @@ impl Lane {
         Ok(None)
     }
 
+    /// The task whose time has come first. What is read of the index serves all claims of a
+    /// group, because tasks that run stand in it too and would be stepped over each time.
     fn next_due(
         &mut self,
         now_ms: u64,
         batch: &Batch<'_>,
     ) -> Result<Option<(TaskId, TaskRecord)>, store::Error> {
         self.next_due_ms = None;
-        if self.due_mark_ms == u64::MAX {
-            return Ok(None);
-        }
-        let found = batch.due(self.number, self.due_mark_ms, self.running.len() + 1)?;
-        self.due_mark_ms = found.first().map_or(u64::MAX, |(due_ms, _)| *due_ms);
-        for (due_ms, id) in found {
-            if self.running.contains_key(&id) {
-                continue;
+        loop {
+            if self.due_ahead.is_empty() && self.may_have_more_due {
+                self.read_due_ahead(batch)?;
             }
+            let Some((due_ms, id)) = self.due_ahead.front().copied() else {
+                return Ok(None);
+            };
             if !is_due(due_ms, now_ms) {
                 self.next_due_ms = Some(due_ms);
                 return Ok(None);
             }
-            return Ok(batch.task(id)?.map(|record| (id, record)));
+            self.due_ahead.pop_front();
+            if let Some(record) = batch.task(id)? {
+                return Ok(Some((id, record)));
+            }
         }
-        Ok(None)
+    }
+
+    fn read_due_ahead(&mut self, batch: &Batch<'_>) -> Result<(), store::Error> {
+        let count = self.running.len() + READY_MAX;
+        let found = batch.due(self.number, self.due_mark_ms, count)?;
+        self.may_have_more_due = found.len() == count;
+        self.due_mark_ms = found.first().map_or(u64::MAX, |(due_ms, _)| *due_ms);
+        let running = &self.running;
+        let claimable = found
+            .into_iter()
+            .filter(|(_, id)| !running.contains_key(id));
+        self.due_ahead.extend(claimable);
+        Ok(())
     }
 
     fn next_fresh(&mut self, batch: &Batch<'_>) -> Result<Option<TaskId>, store::Error> {

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::warn;
+
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
 use super::lane::{Demand, Lane};
@@ -199,7 +201,14 @@ impl Core {
     pub fn left_dispatched(&self) -> Result<u64, store::Error> {
         let batch = self.store.batch();
         let mut count = 0;
-        for lane in self.lanes.values() {
+        // BOUND: the figure is for the log, and must not hold up the start of a large store.
+        let lanes_max = LEFT_DISPATCHED_LANES_MAX;
+        for lane in self
+            .lanes
+            .values()
+            .filter(|lane| lane.waiting > 0)
+            .take(lanes_max)
+        {
             // A lane's row is written with every claim, so running tasks are among the first
             // from its mark on, or among those that wait for a time.
             let fresh = batch.waiting(lane.number, lane.cursor, LEFT_DISPATCHED_SEEN_MAX)?;
@@ -239,22 +248,25 @@ impl Core {
     }
 
     /// Refuses when the disk is nearly full.
-    pub(super) fn check_disk(&mut self) -> Result<Result<(), Error>, store::Error> {
+    pub(super) fn check_disk(&mut self) -> Result<(), Error> {
         let now = monotonic();
         let free = match self.disk_checked {
             Some((at, free)) if now.duration_since(at) < DISK_CHECK_INTERVAL => free,
             _ => {
-                let free = self.store.free_bytes()?;
+                let last = self.disk_checked.map_or(u64::MAX, |(_, free)| free);
+                let free = self.store.free_bytes().unwrap_or_else(|failure| {
+                    warn!("{failure}; the last reading counts");
+                    last
+                });
                 self.disk_checked = Some((now, free));
                 free
             }
         };
         let reserve = self.settings.disk_reserve;
-        Ok(if free < reserve {
-            Err(Error::DiskReserve { free, reserve })
-        } else {
-            Ok(())
-        })
+        if free < reserve {
+            return Err(Error::DiskReserve { free, reserve });
+        }
+        Ok(())
     }
 
     fn demand(&mut self, worker: &WorkerName, demand: Demand) {
@@ -322,6 +334,9 @@ impl Core {
 /// Rows of a lane that are looked at for tasks that a crash left dispatched; a worker runs 1,000
 /// attempts at most.
 const LEFT_DISPATCHED_SEEN_MAX: usize = 1_024;
+
+/// Lanes that are looked at for them.
+const LEFT_DISPATCHED_LANES_MAX: usize = 32;
 
 /// Whether a task that waits until `due_ms` may be claimed.
 pub(super) fn is_due(due_ms: u64, now_ms: u64) -> bool {

@@ -34,6 +34,10 @@ pub(super) struct Running {
 
 /// One worker's part.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each marks something else that is to be done"
+)]
 pub(super) struct Lane {
     pub(super) number: LaneNumber,
     pub(super) worker: WorkerName,
@@ -52,6 +56,10 @@ pub(super) struct Lane {
     pub(super) may_have_more: bool,
     /// No task waits for an earlier time.
     pub(super) due_mark_ms: u64,
+    /// Tasks with the times that they wait for, read ahead for the claims of one group.
+    pub(super) due_ahead: VecDeque<(u64, TaskId)>,
+    /// Whether there may be more of them behind those.
+    pub(super) may_have_more_due: bool,
     /// When the next task is due, as far as the last search saw.
     pub(super) next_due_ms: Option<u64>,
     pub(super) demand: Option<Demand>,
@@ -75,6 +83,8 @@ impl Lane {
             cursor,
             may_have_more: true,
             due_mark_ms: 0,
+            due_ahead: VecDeque::new(),
+            may_have_more_due: false,
             next_due_ms: None,
             demand: None,
             is_stirred: false,

@@ -31,7 +31,7 @@ impl Core {
         {
             return Ok(replay(&known, &idempotency.body_hash).map(Outcome::Replayed));
         }
-        if let Err(refused) = self.check_disk()? {
+        if let Err(refused) = self.check_disk() {
             return Ok(Err(refused));
         }
         let pending = self

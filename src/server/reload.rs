@@ -42,7 +42,7 @@ impl Live {
         let waiting = config.needs_restart(&self.config);
         if !waiting.is_empty() {
             warn!(
-                "reload: {} take effect at the next start",
+                "reload: a change takes effect at the next start: {}",
                 waiting.join(", ")
             );
         }
@@ -52,7 +52,7 @@ impl Live {
             error!("reload: the queue's limits stay as they were: {failure}");
         }
         self.dispatcher
-            .set_secret_variables(config.secret_variables.clone());
+            .add_secret_variables(&config.secret_variables);
         self.replace_workers(&config).await;
         info!("reload: done, {} workers", self.roster.all().len());
         self.config = config;

@@ -129,10 +129,10 @@ fn what_a_program_writes_is_the_result() {
     for (text, result) in [
         ("cat", r#"{"output":"the prompt"}"#),
         (r#"echo ' {"comment": "fine"} '"#, r#"{"comment": "fine"}"#),
-        ("echo; printf 'a\\n\\n'", r#"{"output":"\na\n"}"#),
+        ("echo; printf 'a\\n\\n'", r#"{"output":"\na\n\n"}"#),
         ("exec >&- 2>&- <&-; exit 0", r#"{"output":""}"#),
         ("head -c 3", r#"{"output":"the"}"#),
-        ("echo noise >&2; echo ok", r#"{"output":"ok"}"#),
+        ("echo noise >&2; echo ok", r#"{"output":"ok\n"}"#),
     ] {
         assert_eq!(completed(Script::new(text).run()), result, "{text}");
     }
@@ -189,7 +189,7 @@ fn the_environment_is_the_servers_without_its_secrets() {
     script.context = Some(r#"{"pr": 7}"#.to_owned());
     let cwd = script.cwd.path().canonicalize().unwrap();
     let expected = format!(
-        "0000000000000000 2 {{\"pr\": 7}} path none own value\n{}",
+        "0000000000000000 2 {{\"pr\": 7}} path none own value\n{}\n",
         cwd.display()
     );
     let result: serde_json::Value = serde_json::from_str(&completed(script.run())).unwrap();
@@ -199,7 +199,7 @@ fn the_environment_is_the_servers_without_its_secrets() {
     script.env.push(("CARGO".to_owned(), Secret::new("given")));
     script.context = None;
     script.argv[2] = "echo \"${MECHA_CONTEXT-none} $CARGO ${MECHA_API_KEY-none}\"".to_owned();
-    assert_eq!(completed(script.run()), r#"{"output":"none given none"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"{} given none\n"}"#);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_context_that_fits_no_variable_fails_the_task() {
     let mut script = Script::new("printf %s \"$MECHA_CONTEXT\" | wc -c");
     let context = |len: usize| Some(format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8)));
     script.context = context(CONTEXT_MAX);
-    let expected = format!("{{\"output\":\"{CONTEXT_MAX}\"}}");
+    let expected = format!("{{\"output\":\"{CONTEXT_MAX}\\n\"}}");
     assert_eq!(completed(script.run()), expected);
     script.context = context(CONTEXT_MAX + 1);
     let error = rejected(script.run());
@@ -226,11 +226,11 @@ fn arguments_that_the_system_does_not_pass_on_fail_the_task() {
 fn a_large_prompt_need_not_be_read() {
     let mut script = Script::new("exec <&-; echo done");
     script.prompt = "x".repeat(8 << 20);
-    assert_eq!(completed(script.run()), r#"{"output":"done"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"done\n"}"#);
     script.argv[2] = "echo done".to_owned();
-    assert_eq!(completed(script.run()), r#"{"output":"done"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"done\n"}"#);
     script.argv[2] = "wc -c".to_owned();
-    assert_eq!(completed(script.run()), r#"{"output":"8388608"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"8388608\n"}"#);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_flood_on_standard_error_hides_neither_timeout_nor_exit() {
     assert!(error.contains("\nflood\n"), "{error}");
     script.wait_for_end("pid");
     let script = Script::new("yes flood >&2 & sleep 0.2; echo done");
-    assert_eq!(completed(script.run()), r#"{"output":"done"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"done\n"}"#);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_stopped_attempt_leaves_no_process() {
 fn what_is_left_of_the_group_after_the_exit_is_killed() {
     let script = Script::new("(trap '' TERM HUP; sleep 600) & echo $! > child; echo done");
     let begin = crate::clock::monotonic();
-    assert_eq!(completed(script.run()), r#"{"output":"done"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"done\n"}"#);
     assert!(
         begin.elapsed() < Duration::from_secs(30),
         "it did not wait for the pipe to close"
@@ -333,7 +333,7 @@ fn a_daemon_that_keeps_the_pipe_open_holds_nothing_up() {
         "setsid sh -c 'echo $$ > daemon; exec sleep 10' & while ! test -s daemon; do sleep 0.01; done; echo done",
     );
     let begin = crate::clock::monotonic();
-    assert_eq!(completed(script.run()), r#"{"output":"done"}"#);
+    assert_eq!(completed(script.run()), r#"{"output":"done\n"}"#);
     assert!(begin.elapsed() < Duration::from_secs(9));
     rustix::process::kill_process(script.pid("daemon"), Signal::KILL).unwrap();
 }

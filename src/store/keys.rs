@@ -3,7 +3,7 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | `tasks` | id | [`TaskRecord`](super::record::TaskRecord) |
+//! | `tasks` | id | [`TaskRecord`] |
 //! | `texts` | id, kind | prompt, context, result or error |
 //! | `index` | `w`, lane, phase, id | – (a worker's tasks by state) |
 //! | `index` | `r`, lane, due, id | – (when a failed attempt is repeated) |

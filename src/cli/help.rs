@@ -51,7 +51,8 @@ Run the server
 
 Usage: mecha serve [OPTIONS]
 
-Options (an option beats the variable, a variable beats the file):
+Options (an option beats the variable, a variable beats the file; the file has
+neither log nor allow-anonymous):
   --addr HOST:PORT     where to listen; port 0 picks a free one, which the log
                        names. MECHA_ADDR, default 127.0.0.1:21212
   --api-key KEY        what a request must bring: the key itself, env:NAME or

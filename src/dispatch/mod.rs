@@ -125,7 +125,7 @@ impl Dispatcher {
         let running = self.running();
         if running > 0 {
             let deadline = Written(deadline);
-            log::info!("drain: {running} running attempts have {deadline} to finish");
+            log::info!("drain: running attempts have {deadline} to finish: {running}");
         }
         let attempts = &self.shared.attempts;
         attempts.idle_within(deadline).await;

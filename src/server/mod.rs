@@ -212,7 +212,7 @@ impl Server {
         drop(self.store);
         let drained = drained?;
         info!(
-            "drained: {} attempts finished, {} put back",
+            "drained; attempts finished: {}, put back: {}",
             drained.finished, drained.put_back
         );
         match self.drain.cause() {

@@ -54,7 +54,7 @@ impl Live {
         self.dispatcher
             .add_secret_variables(&config.secret_variables);
         self.replace_workers(&config).await;
-        info!("reload: done, {} workers", self.roster.all().len());
+        info!("reload: done; workers: {}", self.roster.all().len());
         self.config = config;
     }
 

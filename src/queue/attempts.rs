@@ -16,6 +16,15 @@ use crate::task::TaskId;
 /// Bytes of an error that are kept.
 const ERROR_BYTES_MAX: usize = 16 << 10;
 
+/// An attempt that was under way a moment ago.
+pub(super) struct Stopped {
+    task: TaskId,
+    /// The task's record while the attempt ran.
+    record: TaskRecord,
+    /// Whether the task waited for its first attempt, as opposed to a repeated one.
+    was_fresh: bool,
+}
+
 impl Core {
     pub(super) fn meet_demand(
         &mut self,
@@ -103,69 +112,73 @@ impl Core {
         })
     }
 
-    pub(super) fn complete(
+    /// Takes an attempt off the running ones, if it is the one under way, and lets `conclude` say
+    /// what becomes of its task.
+    pub(super) fn conclude(
         &mut self,
         attempt: Attempt,
-        result: &str,
         batch: &mut Batch<'_>,
+        conclude: impl FnOnce(&mut Self, &Stopped, &mut Batch<'_>),
     ) -> Result<Answer, store::Error> {
-        let (old, _) = match self.stop_attempt(attempt, batch)? {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
+        Ok(match self.stop_attempt(attempt, batch)? {
+            Ok(stopped) => {
+                conclude(self, &stopped, batch);
+                Ok(Outcome::Done)
+            }
+            Err(refused) => Err(refused),
+        })
+    }
+
+    pub(super) fn complete(&mut self, stopped: &Stopped, result: &str, batch: &mut Batch<'_>) {
+        let Stopped {
+            task, record: old, ..
+        } = stopped;
         let mut new = old.clone();
         new.broken_off = 0;
         new.result_bytes = Some(result.len() as u64);
-        batch.put_text(attempt.task, Text::Result, result);
+        batch.put_text(*task, Text::Result, result);
         if new.error_bytes.take().is_some() {
-            batch.remove_text(attempt.task, Text::Error);
+            batch.remove_text(*task, Text::Error);
         }
-        self.end(attempt.task, &old, new, Phase::Completed, batch);
-        Ok(Ok(Outcome::Done))
+        self.end(*task, old, new, Phase::Completed, batch);
     }
 
     pub(super) fn fail(
         &mut self,
-        attempt: Attempt,
+        stopped: &Stopped,
         error: &str,
         policy: Option<RetryPolicy>,
         batch: &mut Batch<'_>,
-    ) -> Result<Answer, store::Error> {
-        let (old, _) = match self.stop_attempt(attempt, batch)? {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) {
+        let Stopped {
+            task, record: old, ..
+        } = stopped;
         let mut new = old.clone();
         new.broken_off = 0;
         new.failures = new.failures.saturating_add(1);
-        put_error(attempt.task, &mut new, error, batch);
+        put_error(*task, &mut new, error, batch);
         match policy {
             Some(policy) if new.failures < policy.max_attempts => {
                 let pause = backoff::pause(policy, new.failures, self.random.f64());
                 let due_ms = self.steady.now().after(pause).as_millis();
                 new.phase = Phase::Waiting;
                 new.due_ms = Some(due_ms);
-                batch.put_task(attempt.task, Some(&old), &new);
+                batch.put_task(*task, Some(old), &new);
                 if let Some(lane) = self.lanes.get_mut(&new.lane) {
                     lane.is_due_at(due_ms);
                     lane.is_changed = true;
                 }
             }
-            _ => self.end(attempt.task, &old, new, Phase::Failed, batch),
+            _ => self.end(*task, old, new, Phase::Failed, batch),
         }
-        Ok(Ok(Outcome::Done))
     }
 
-    pub(super) fn put_back(
-        &mut self,
-        attempt: Attempt,
-        how: PutBack,
-        batch: &mut Batch<'_>,
-    ) -> Result<Answer, store::Error> {
-        let (old, was_fresh) = match self.stop_attempt(attempt, batch)? {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
+    pub(super) fn put_back(&mut self, stopped: &Stopped, how: PutBack, batch: &mut Batch<'_>) {
+        let Stopped {
+            task,
+            record: old,
+            was_fresh,
+        } = stopped;
         let mut new = old.clone();
         new.phase = Phase::Waiting;
         match how {
@@ -178,20 +191,19 @@ impl Core {
             PutBack::BrokenOff => {
                 new.broken_off = new.broken_off.saturating_add(1);
                 if new.broken_off >= BROKEN_OFF_MAX {
-                    self.end_broken_off(attempt.task, &old, new, batch);
-                    return Ok(Ok(Outcome::Done));
+                    self.end_broken_off(*task, old, new, batch);
+                    return;
                 }
             }
         }
-        batch.put_task(attempt.task, Some(&old), &new);
+        batch.put_task(*task, Some(old), &new);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {
             match new.due_ms {
                 Some(due_ms) if !was_fresh => lane.is_due_at(due_ms),
-                _ => lane.is_put_back(attempt.task),
+                _ => lane.is_put_back(*task),
             }
             lane.is_changed = true;
         }
-        Ok(Ok(Outcome::Done))
     }
 
     /// Ends a task: its row, its lane's counts, and whoever waits for it.
@@ -237,13 +249,11 @@ impl Core {
         self.end(id, old, new, Phase::Failed, batch);
     }
 
-    /// Takes an attempt off the running ones. The record is returned with whether it was the
-    /// first attempt.
     fn stop_attempt(
         &mut self,
         attempt: Attempt,
         batch: &Batch<'_>,
-    ) -> Result<Result<(TaskRecord, bool), Error>, store::Error> {
+    ) -> Result<Result<Stopped, Error>, store::Error> {
         let id = attempt.task;
         let Some(record) = batch.task(id)? else {
             return Ok(Err(Error::UnknownTask(id)));
@@ -261,10 +271,11 @@ impl Core {
         let running = lane.running.remove(&id);
         lane.is_changed = true;
         self.effects.running.push((id, false));
-        Ok(Ok((
+        Ok(Ok(Stopped {
+            task: id,
             record,
-            running.is_some_and(|running| running.is_fresh),
-        )))
+            was_fresh: running.is_some_and(|running| running.is_fresh),
+        }))
     }
 }
 

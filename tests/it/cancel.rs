@@ -73,11 +73,7 @@ fn a_running_command_s_process_group_is_ended() {
 #[test]
 fn an_answer_that_comes_too_late_changes_nothing() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", ""));
     let id = server.submit("w", "p");
     worker.attempts_when(1);

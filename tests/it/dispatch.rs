@@ -13,11 +13,7 @@ use crate::harness::{
 #[test]
 fn tasks_of_a_worker_start_in_the_order_of_their_creation() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", "concurrency = 1"));
     let ids: Vec<String> = (0..30)
         .map(|n| server.submit("w", &n.to_string()))
@@ -31,11 +27,7 @@ fn tasks_of_a_worker_start_in_the_order_of_their_creation() {
 #[test]
 fn no_more_attempts_run_at_once_than_there_are_slots() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", "concurrency = 3"));
     let ids: Vec<String> = (0..40).map(|_| server.submit("w", "p")).collect();
     worker.attempts_when(3);

@@ -36,11 +36,7 @@ fn an_idle_server_stops_at_once_with_0() {
 #[test]
 fn running_attempts_finish_and_no_new_ones_start() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", "concurrency = 2"));
     let ids: Vec<String> = (0..4).map(|_| server.submit("w", "p")).collect();
     worker.attempts_when(2);
@@ -122,11 +118,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn what_is_in_is_answered_and_health_is_draining() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", ""));
     let host = server.addr.to_string();
     let running = server.submit("w", "p");

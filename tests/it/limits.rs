@@ -67,11 +67,7 @@ fn reserving(reserve: &str, workers: &str) -> String {
 #[test]
 fn below_the_disk_reserve_new_work_is_507_and_the_rest_goes_on() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let workers = [worker.config("w", ""), offline_worker("offline")].concat();
     let server = Server::with(reserving("1MiB", &workers));
     let running = server.submit("w", "p");

@@ -3,9 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{
-    Answer, EndpointWorker, Gate, Request, Server, offline_worker, server, wait_until,
-};
+use crate::harness::{EndpointWorker, Gate, Request, Server, offline_worker, server, wait_until};
 
 #[test]
 fn workers_come_change_and_go() {
@@ -31,11 +29,7 @@ fn workers_come_change_and_go() {
 #[test]
 fn running_attempts_go_on_through_a_reload() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", ""));
     let id = server.submit("w", "p");
     worker.attempts_when(1);

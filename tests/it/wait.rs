@@ -8,11 +8,7 @@ use crate::harness::{Answer, EndpointWorker, Gate, Request, Server, now, offline
 #[test]
 fn a_wait_is_answered_as_soon_as_the_task_has_ended() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(worker.config("w", ""));
     let id = server.submit("w", "p");
     let waiters: Vec<_> = (0..20)
@@ -108,11 +104,7 @@ fn a_wait_holds_through_failed_attempts() {
 #[test]
 fn waiters_that_go_away_leave_the_server_as_it_was() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let worker = EndpointWorker::start(move |_| {
-        held.pass();
-        Answer::result("{}")
-    });
+    let worker = EndpointWorker::gated(&gate);
     let server = Server::with(format!(
         "[limits]\nconnections = 8\n{}",
         worker.config("w", "")

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::gate::Gate;
 use super::time::{now, wait_for};
 use super::wire::{Head, Wire};
 
@@ -148,6 +149,15 @@ impl EndpointWorker {
     /// A worker that completes every task.
     pub(crate) fn obliging() -> Self {
         Self::start(|_| Answer::result(r#"{"output":"done"}"#))
+    }
+
+    /// A worker that completes every task with `{}` as soon as `gate` lets its answer pass.
+    pub(crate) fn gated(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::start(move |_| {
+            gate.pass();
+            Answer::result("{}")
+        })
     }
 
     /// A worker that never answers.

@@ -25,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod drain;
+pub mod event;
 pub mod http;
 pub mod id;
 pub mod logging;

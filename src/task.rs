@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
+use crate::event::EventId;
 use crate::id::{Id, NotAnId};
 use crate::worker::WorkerName;
 
@@ -127,6 +128,8 @@ pub struct Task {
     pub result: Option<String>,
     /// Why it failed, or why its last attempt did.
     pub error: Option<String>,
+    /// The event that it was made for.
+    pub event: Option<EventId>,
 }
 
 /// A task that is not stored yet.

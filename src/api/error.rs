@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::event::EventId;
 use crate::http::Reply;
 use crate::queue;
 use crate::task::TaskId;
@@ -64,6 +65,10 @@ impl ApiError {
 
     pub(super) fn unknown_task(id: TaskId) -> Self {
         Self::new(404, "unknown_task", format!("there is no task {id}"))
+    }
+
+    pub(super) fn unknown_event(id: EventId) -> Self {
+        Self::new(404, "unknown_event", format!("there is no event {id}"))
     }
 
     pub(super) fn unknown_worker(name: &WorkerName) -> Self {
@@ -147,6 +152,17 @@ impl From<queue::Error> for ApiError {
                 "not_failed",
                 format!("task {task} is {state}; only a failed task can be retried"),
             ),
+            E::UnknownEvent(id) => Self::unknown_event(id),
+            E::NotEnded { event, state } => Self::new(
+                409,
+                "not_ended",
+                format!("event {event} is {state}; it can be replayed when it has ended"),
+            ),
+            E::NotWaiting { event, state } => Self::new(
+                409,
+                "not_waiting",
+                format!("event {event} is {state} and does not wait to be approved"),
+            ),
             E::DiskReserve { free, reserve } => Self::new(
                 507,
                 "disk_reserve",
@@ -158,7 +174,8 @@ impl From<queue::Error> for ApiError {
                 format!("worker {worker} has {waiting} tasks that have not ended"),
             ),
             E::Overloaded => Self::overloaded(),
-            E::Unreadable => Self::internal(),
+            // Only the matcher settles events, and nobody asks it to.
+            E::Unreadable | E::NotReceived { .. } => Self::internal(),
             E::StoreFailed => Self::store_failed(),
         }
     }
@@ -167,12 +184,14 @@ impl From<queue::Error> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event;
     use crate::task::State;
 
     #[test]
     fn every_error_of_the_queue_has_its_status_and_code() {
         use queue::Error as E;
         let task: TaskId = "0k3v00000000000a".parse().unwrap();
+        let event: EventId = "0k3v00000000000b".parse().unwrap();
         let worker: WorkerName = "claude".parse().unwrap();
         for (error, status, code, named) in [
             (
@@ -205,6 +224,39 @@ mod tests {
                 409,
                 "not_failed",
                 "pending",
+            ),
+            (
+                E::UnknownEvent(event),
+                404,
+                "unknown_event",
+                "0k3v00000000000b",
+            ),
+            (
+                E::NotEnded {
+                    event,
+                    state: event::State::Matched,
+                },
+                409,
+                "not_ended",
+                "matched",
+            ),
+            (
+                E::NotWaiting {
+                    event,
+                    state: event::State::Skipped,
+                },
+                409,
+                "not_waiting",
+                "skipped",
+            ),
+            (
+                E::NotReceived {
+                    event,
+                    state: event::State::Skipped,
+                },
+                500,
+                "internal",
+                "failed",
             ),
             (
                 E::DiskReserve {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use crate::clock::Timestamp;
+use crate::event::EventId;
 use crate::roster::{Condition, Entry};
 use crate::task::{State, Task, TaskId};
 use crate::worker::{Availability, Target, Worker, WorkerName};
@@ -35,6 +36,8 @@ pub(super) struct TaskView<'a> {
     result: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<Text<EventId>>,
     /// The JSON object that was submitted, byte for byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<&'a RawValue>,
@@ -61,6 +64,7 @@ impl<'a> TaskView<'a> {
             completed_at: task.completed_at,
             result: task.result.as_deref(),
             error: task.error.as_deref(),
+            event_id: task.event.map(Text),
             context,
         })
     }
@@ -118,6 +122,16 @@ impl WorkerView {
             last_error: condition.last_error,
             checked_at: condition.checked_at,
         }
+    }
+}
+
+/// A value that is shown as its text.
+#[derive(Debug)]
+struct Text<T>(T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -190,6 +204,7 @@ mod tests {
             completed_at: None,
             result: None,
             error: None,
+            event: None,
         }
     }
 
@@ -217,6 +232,7 @@ mod tests {
             completed_at: Some(Timestamp::from_millis(1_774_872_000_002)),
             result: Some(r#"{"output": "done"}"#.to_owned()),
             error: Some("refused".to_owned()),
+            event: Some("0k3v00000000000b".parse().unwrap()),
             ..pending_task()
         };
         assert_eq!(
@@ -227,6 +243,7 @@ mod tests {
                 r#""dispatched_at":"2026-03-30T12:00:00.001Z","#,
                 r#""completed_at":"2026-03-30T12:00:00.002Z","#,
                 r#""result":"{\"output\": \"done\"}","error":"refused","#,
+                r#""event_id":"0k3v00000000000b","#,
                 r#""context":{ "a":1.0e5, "a":[ ] }}"#
             )
         );

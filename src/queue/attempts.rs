@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Attempt, Outcome, PutBack, RetryPolicy};
 use super::core::{BROKEN_OFF_MAX, Core, is_due};
+use super::events::cut;
 use super::lane::{Lane, READY_MAX, Running};
 use super::{Error, backoff};
 use crate::clock::Timestamp;
@@ -49,7 +50,7 @@ impl Core {
                 lane.is_stirred = false;
                 break;
             };
-            granted.extend(self.start_attempt(id, &record, is_fresh, batch));
+            granted.extend(self.start_attempt(id, &record, is_fresh, batch)?);
         }
         if granted.is_empty() {
             return Ok(());
@@ -67,13 +68,13 @@ impl Core {
         old: &TaskRecord,
         is_fresh: bool,
         batch: &mut Batch<'_>,
-    ) -> Option<Granted> {
+    ) -> Result<Option<Granted>, store::Error> {
         let mut new = old.clone();
         if old.phase == Phase::Running {
             new.broken_off = new.broken_off.saturating_add(1);
             if new.broken_off >= BROKEN_OFF_MAX {
-                self.end_broken_off(id, old, new, batch);
-                return None;
+                self.end_broken_off(id, old, new, batch)?;
+                return Ok(None);
             }
         }
         let run = self.store.run();
@@ -89,7 +90,9 @@ impl Core {
         new.dispatched_ms = Some(self.wall().as_millis());
         batch.put_task(id, Some(old), &new);
         let cancellation = Arc::new(Cancellation::default());
-        let lane = self.lanes.get_mut(&new.lane)?;
+        let Some(lane) = self.lanes.get_mut(&new.lane) else {
+            return Ok(None);
+        };
         lane.running.insert(
             id,
             Running {
@@ -100,7 +103,7 @@ impl Core {
         );
         lane.is_changed = true;
         self.effects.running.push((id, true));
-        Some(Granted {
+        Ok(Some(Granted {
             attempt: Attempt {
                 task: id,
                 number: new.attempts,
@@ -109,7 +112,7 @@ impl Core {
                 .prompt_bytes
                 .saturating_add(new.context_bytes.unwrap_or(0)),
             cancellation,
-        })
+        }))
     }
 
     /// Takes an attempt off the running ones, if it is the one under way, and lets `conclude` say
@@ -118,18 +121,23 @@ impl Core {
         &mut self,
         attempt: Attempt,
         batch: &mut Batch<'_>,
-        conclude: impl FnOnce(&mut Self, &Stopped, &mut Batch<'_>),
+        conclude: impl FnOnce(&mut Self, &Stopped, &mut Batch<'_>) -> Result<(), store::Error>,
     ) -> Result<Answer, store::Error> {
         Ok(match self.stop_attempt(attempt, batch)? {
             Ok(stopped) => {
-                conclude(self, &stopped, batch);
+                conclude(self, &stopped, batch)?;
                 Ok(Outcome::Done)
             }
             Err(refused) => Err(refused),
         })
     }
 
-    pub(super) fn complete(&mut self, stopped: &Stopped, result: &str, batch: &mut Batch<'_>) {
+    pub(super) fn complete(
+        &mut self,
+        stopped: &Stopped,
+        result: &str,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), store::Error> {
         let Stopped {
             task, record: old, ..
         } = stopped;
@@ -140,7 +148,7 @@ impl Core {
         if new.error_bytes.take().is_some() {
             batch.remove_text(*task, Text::Error);
         }
-        self.end(*task, old, new, Phase::Completed, batch);
+        self.end(*task, old, new, Phase::Completed, batch)
     }
 
     pub(super) fn fail(
@@ -149,7 +157,7 @@ impl Core {
         error: &str,
         policy: Option<RetryPolicy>,
         batch: &mut Batch<'_>,
-    ) {
+    ) -> Result<(), store::Error> {
         let Stopped {
             task, record: old, ..
         } = stopped;
@@ -168,12 +176,18 @@ impl Core {
                     lane.is_due_at(due_ms);
                     lane.is_changed = true;
                 }
+                Ok(())
             }
             _ => self.end(*task, old, new, Phase::Failed, batch),
         }
     }
 
-    pub(super) fn put_back(&mut self, stopped: &Stopped, how: PutBack, batch: &mut Batch<'_>) {
+    pub(super) fn put_back(
+        &mut self,
+        stopped: &Stopped,
+        how: PutBack,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), store::Error> {
         let Stopped {
             task,
             record: old,
@@ -191,8 +205,7 @@ impl Core {
             PutBack::BrokenOff => {
                 new.broken_off = new.broken_off.saturating_add(1);
                 if new.broken_off >= BROKEN_OFF_MAX {
-                    self.end_broken_off(*task, old, new, batch);
-                    return;
+                    return self.end_broken_off(*task, old, new, batch);
                 }
             }
         }
@@ -204,9 +217,10 @@ impl Core {
             }
             lane.is_changed = true;
         }
+        Ok(())
     }
 
-    /// Ends a task: its row, its lane's counts, and whoever waits for it.
+    /// Ends a task: its row, its lane's counts, its event, and whoever waits for it.
     pub(super) fn end(
         &mut self,
         id: TaskId,
@@ -214,15 +228,13 @@ impl Core {
         mut new: TaskRecord,
         phase: Phase,
         batch: &mut Batch<'_>,
-    ) {
+    ) -> Result<(), store::Error> {
         let now: Timestamp = self.wall();
         new.phase = phase;
         new.due_ms = None;
         new.ended_ms = Some(now.as_millis());
         batch.put_task(id, Some(old), &new);
-        self.sweep_mark_ms = self.sweep_mark_ms.min(now.as_millis());
-        let sweep_ms = now.after(self.settings.retention).as_millis();
-        self.next_sweep_ms = Some(self.next_sweep_ms.map_or(sweep_ms, |at| at.min(sweep_ms)));
+        self.task_sweep.note(now, self.settings.retention);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {
             lane.waiting = lane.waiting.saturating_sub(1);
             match phase {
@@ -232,6 +244,7 @@ impl Core {
             lane.is_changed = true;
         }
         self.effects.ended.push(id);
+        self.follow(id, &new, batch)
     }
 
     fn end_broken_off(
@@ -240,13 +253,13 @@ impl Core {
         old: &TaskRecord,
         mut new: TaskRecord,
         batch: &mut Batch<'_>,
-    ) {
+    ) -> Result<(), store::Error> {
         let error = format!(
             "{BROKEN_OFF_MAX} attempts in a row were broken off: the server stopped, crashed, or had no \
              memory for the result"
         );
         put_error(id, &mut new, &error, batch);
-        self.end(id, old, new, Phase::Failed, batch);
+        self.end(id, old, new, Phase::Failed, batch)
     }
 
     fn stop_attempt(
@@ -358,12 +371,7 @@ impl Lane {
 
 /// Writes why a task or its last attempt failed, cut to a bounded length.
 pub(super) fn put_error(id: TaskId, record: &mut TaskRecord, error: &str, batch: &mut Batch<'_>) {
-    let whole = |end: &usize| error.is_char_boundary(*end);
-    let kept = (0..=error.len().min(ERROR_BYTES_MAX))
-        .rev()
-        .find(whole)
-        .unwrap_or(0);
-    let error = error.get(..kept).unwrap_or_default();
+    let error = cut(error, ERROR_BYTES_MAX);
     record.error_bytes = Some(error.len() as u64);
     batch.put_text(id, Text::Error, error);
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event_listener::Event;
 
 use super::core::{Core, Effects};
+use crate::id::Id;
 use crate::store::record::LaneNumber;
 use crate::task::TaskId;
 use crate::worker::WorkerName;
@@ -14,12 +15,16 @@ use crate::worker::WorkerName;
 #[derive(Debug, Default)]
 pub(super) struct Board {
     state: Mutex<State>,
+    /// Told when events come in that are to be matched, and when the store has failed.
+    pub(super) backlog_event: Event,
 }
 
 #[derive(Debug, Default)]
 struct State {
     pending: HashMap<WorkerName, (LaneNumber, u64)>,
     running: BTreeSet<TaskId>,
+    /// Where the events begin that wait to be matched; `None` where there are none.
+    backlog_low: Option<Id>,
     /// Who waits for each task's end, and how many. BOUND: each entry has a request that waits.
     waiters: HashMap<TaskId, (Arc<Event>, usize)>,
 }
@@ -31,10 +36,12 @@ impl Board {
             .map(|(worker, number, pending)| (worker.clone(), (number, pending)));
         let state = State {
             pending: pending.collect(),
+            backlog_low: (core.received() > 0).then(|| core.backlog_low()),
             ..State::default()
         };
         Self {
             state: Mutex::new(state),
+            backlog_event: Event::new(),
         }
     }
 
@@ -58,6 +65,12 @@ impl Board {
                 state.running.remove(id);
             }
         }
+        if let Some((received, low)) = effects.backlog {
+            state.backlog_low = (received > 0).then_some(low);
+            if received > 0 {
+                self.backlog_event.notify(usize::MAX);
+            }
+        }
         if !state.waiters.is_empty() {
             for id in &effects.ended {
                 if let Some((event, _)) = state.waiters.get(id) {
@@ -69,6 +82,7 @@ impl Board {
 
     /// Wakes everybody: nothing will end any more.
     pub(super) fn fail(&self) {
+        self.backlog_event.notify(usize::MAX);
         for (event, _) in self.lock().waiters.values() {
             event.notify(usize::MAX);
         }
@@ -105,6 +119,11 @@ impl Board {
     /// Tasks that are dispatched now, lowest id first.
     pub(super) fn running(&self) -> Vec<TaskId> {
         self.lock().running.iter().copied().collect()
+    }
+
+    /// Where the events begin that wait to be matched; `None` where there are none.
+    pub(super) fn backlog_low(&self) -> Option<Id> {
+        self.lock().backlog_low
     }
 
     /// Takes part in waiting for a task's end.
@@ -148,7 +167,6 @@ impl Drop for Waiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Id;
     use std::thread;
 
     #[test]

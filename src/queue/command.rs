@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
+use crate::budget::Permit;
 use crate::clock::Timestamp;
+use crate::event::{self, Delivery, EventId};
 use crate::store::record::TaskRecord;
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
@@ -58,6 +60,24 @@ pub enum Command {
     Cancel(TaskId),
     /// Put a failed task back.
     Retry(TaskId),
+    /// Store an event, unless its delivery is known.
+    Receive(Arc<NewEvent>),
+    /// The rules decided about an event that waits to be matched.
+    Settle {
+        /// The event.
+        event: EventId,
+        /// What is to become of it.
+        decision: Decision,
+    },
+    /// The rules decided anew about an event that has ended.
+    Replay {
+        /// The event.
+        event: EventId,
+        /// What is to become of it.
+        decision: Decision,
+    },
+    /// Start the task of an event that waits to be approved.
+    Approve(EventId),
     /// Store a worker registered over the API.
     SaveWorker {
         /// Its name.
@@ -69,6 +89,48 @@ pub enum Command {
     ForgetWorker(WorkerName),
     /// Use other limits from now on.
     Configure(Settings),
+}
+
+/// A delivery that is not stored yet.
+#[derive(Debug)]
+pub struct NewEvent {
+    /// What came.
+    pub delivery: Delivery,
+    /// Its attributes as JSON.
+    pub attributes_json: String,
+    /// Stands for the bytes of both until they are stored, though who waits for it be gone.
+    pub permit: Permit,
+}
+
+/// What the rules decided about an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// No rule matched.
+    Skip {
+        /// Why none did.
+        reason: String,
+    },
+    /// A rule matched, and its prompt cannot be made.
+    Fail {
+        /// The rule's worker.
+        worker: WorkerName,
+        /// Why not.
+        reason: String,
+    },
+    /// A rule matched: a task is to be done.
+    Start {
+        /// Who does it.
+        worker: WorkerName,
+        /// What is to be done.
+        prompt: String,
+    },
+    /// A rule matched that wants an approval first.
+    Hold {
+        /// Who would do it.
+        worker: WorkerName,
+        /// What would be done.
+        prompt: String,
+    },
 }
 
 /// A task and the number of its attempt.
@@ -83,12 +145,25 @@ pub struct Attempt {
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The task is stored.
-    Stored {
+    /// The task is stored: its id, and when it was created.
+    Stored((TaskId, Timestamp)),
+    /// The event is stored, or is to be matched again.
+    Received {
         /// Its id.
-        task: TaskId,
-        /// When it was created.
-        created_at: Timestamp,
+        event: EventId,
+        /// When it was stored first, in milliseconds since the epoch.
+        created_ms: u64,
+        /// When it was stored last, in milliseconds since the epoch.
+        updated_ms: u64,
+    },
+    /// The delivery is one that was stored before.
+    Duplicate {
+        /// The event that it made.
+        event: EventId,
+        /// Where that stands.
+        state: event::State,
+        /// Its task.
+        task: Option<TaskId>,
     },
     /// The request is a repetition of the one that made this task.
     Replayed(TaskId),

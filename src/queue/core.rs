@@ -12,7 +12,9 @@ use log::warn;
 
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
+use super::events::Backlog;
 use super::lane::{Demand, Lane};
+use super::retention::Sweep;
 use super::{Error, backoff};
 use crate::clock::{Clock, SteadyClock, Timestamp, duration_millis, monotonic};
 use crate::id::{Id, IdSource};
@@ -43,12 +45,14 @@ pub struct Core {
     pub(super) settings: Settings,
     pub(super) lanes: BTreeMap<LaneNumber, Lane>,
     pub(super) numbers: HashMap<WorkerName, LaneNumber>,
-    /// No ended task that is still stored ended earlier.
-    pub(super) sweep_mark_ms: u64,
+    /// Events that wait to be matched.
+    pub(super) backlog: Backlog,
+    /// Tasks that are to be deleted.
+    pub(super) task_sweep: Sweep,
+    /// Events that are to be deleted.
+    pub(super) event_sweep: Sweep,
     /// The highest id whose row was deleted.
     pub(super) highest_deleted: Id,
-    /// When the task that ended first is to be deleted, as far as the last sweep saw.
-    pub(super) next_sweep_ms: Option<u64>,
     pub(super) effects: Effects,
     disk_checked: Option<(Instant, u64)>,
 }
@@ -69,6 +73,9 @@ pub struct Effects {
     /// Number and pending tasks of each worker whose tasks changed; `None` where none are left
     /// and nobody asks for any.
     pub lanes: Vec<(WorkerName, Option<(LaneNumber, u64)>)>,
+    /// How many events wait to be matched, and the id that none of them is below, where that
+    /// changed.
+    pub backlog: Option<(u64, Id)>,
 }
 
 impl Core {
@@ -91,6 +98,7 @@ impl Core {
             numbers.insert(worker.clone(), number);
             lanes.insert(number, Lane::from_record(number, worker, &row));
         }
+        let backlog = Backlog::open(&store.batch().event_counts()?);
         Ok(Self {
             steady: SteadyClock::new(clock.clone()),
             store,
@@ -100,9 +108,10 @@ impl Core {
             settings,
             lanes,
             numbers,
-            sweep_mark_ms: 0,
+            backlog,
+            task_sweep: Sweep::default(),
+            event_sweep: Sweep::default(),
             highest_deleted,
-            next_sweep_ms: Some(0),
             effects: Effects::default(),
             disk_checked: None,
         })
@@ -130,7 +139,7 @@ impl Core {
             }
             Command::Complete { attempt, result } => {
                 self.conclude(attempt, batch, |core, stopped, batch| {
-                    core.complete(stopped, &result, batch);
+                    core.complete(stopped, &result, batch)
                 })
             }
             Command::Fail {
@@ -138,15 +147,19 @@ impl Core {
                 error,
                 policy,
             } => self.conclude(attempt, batch, |core, stopped, batch| {
-                core.fail(stopped, &error, policy, batch);
+                core.fail(stopped, &error, policy, batch)
             }),
             Command::PutBack { attempt, how } => {
                 self.conclude(attempt, batch, |core, stopped, batch| {
-                    core.put_back(stopped, how, batch);
+                    core.put_back(stopped, how, batch)
                 })
             }
             Command::Cancel(id) => self.cancel(id, batch),
             Command::Retry(id) => self.retry(id, batch),
+            Command::Receive(event) => self.receive(&event, batch),
+            Command::Settle { event, decision } => self.settle_event(event, &decision, batch),
+            Command::Replay { event, decision } => self.replay_event(event, &decision, batch),
+            Command::Approve(event) => self.approve_event(event, batch),
             Command::SaveWorker { worker, json } => {
                 batch.put_worker(worker.as_str(), &json);
                 Ok(Ok(Outcome::Done))
@@ -154,7 +167,8 @@ impl Core {
             Command::ForgetWorker(worker) => Ok(self.forget_worker(&worker, batch)),
             Command::Configure(settings) => {
                 self.settings = settings;
-                self.next_sweep_ms = Some(0);
+                self.task_sweep.hasten();
+                self.event_sweep.hasten();
                 self.disk_checked = None;
                 Ok(Ok(Outcome::Done))
             }
@@ -168,6 +182,7 @@ impl Core {
         self.meet_demands(now, batch)?;
         self.sweep(batch)?;
         self.write_lanes(batch);
+        self.write_event_counts(batch);
         Ok(())
     }
 
@@ -193,9 +208,10 @@ impl Core {
             })
             .min()
             .map(|at| at.saturating_sub(now));
-        let sweep = self.next_sweep_ms.map(|at| at.saturating_sub(wall));
+        let sweeps = [&self.task_sweep, &self.event_sweep];
+        let sweeps = sweeps.into_iter().filter_map(Sweep::next_ms);
         due.into_iter()
-            .chain(sweep)
+            .chain(sweeps.map(|at| at.saturating_sub(wall)))
             .min()
             .map(Duration::from_millis)
     }
@@ -205,6 +221,16 @@ impl Core {
         self.lanes
             .values()
             .map(|lane| (&lane.worker, lane.number, lane.pending()))
+    }
+
+    /// Events that wait to be matched.
+    pub fn received(&self) -> u64 {
+        self.backlog.received()
+    }
+
+    /// No event that waits to be matched has a lower id.
+    pub fn backlog_low(&self) -> Id {
+        self.backlog.low()
     }
 
     /// Tasks that an earlier run left dispatched: their attempts were broken off.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::event::{self, EventId};
 use crate::task::{State, TaskId};
 use crate::worker::WorkerName;
 
@@ -33,6 +34,29 @@ pub enum Error {
         task: TaskId,
         /// Where it stands.
         state: State,
+    },
+    /// No event has that id.
+    UnknownEvent(EventId),
+    /// The event does not wait to be matched.
+    NotReceived {
+        /// The event.
+        event: EventId,
+        /// Where it stands.
+        state: event::State,
+    },
+    /// The event has not ended.
+    NotEnded {
+        /// The event.
+        event: EventId,
+        /// Where it stands.
+        state: event::State,
+    },
+    /// The event does not wait to be approved.
+    NotWaiting {
+        /// The event.
+        event: EventId,
+        /// Where it stands.
+        state: event::State,
     },
     /// Less than the reserve is free on the data directory's disk.
     DiskReserve {
@@ -72,6 +96,25 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "task {task} is {state}; only a failed task can be retried"
+                )
+            }
+            Self::UnknownEvent(event) => write!(f, "there is no event {event}"),
+            Self::NotReceived { event, state } => {
+                write!(
+                    f,
+                    "event {event} is {state} and does not wait to be matched"
+                )
+            }
+            Self::NotEnded { event, state } => {
+                write!(
+                    f,
+                    "event {event} is {state}; only an ended one can be replayed"
+                )
+            }
+            Self::NotWaiting { event, state } => {
+                write!(
+                    f,
+                    "event {event} is {state} and does not wait to be approved"
                 )
             }
             Self::DiskReserve { free, reserve } => {

@@ -1,4 +1,5 @@
-//! What may happen to tasks: submit, claim, complete, fail, put back, cancel, retry.
+//! What may happen to tasks: submit, claim, complete, fail, put back, cancel, retry; and to events:
+//! receive, settle by the rules, approve, replay.
 //!
 //! [`Queue`] is the handle that everybody else holds. It sends [`command::Command`]s to the
 //! writer, one thread that carries out many of them in one commit, by the rules in [`core`].
@@ -13,7 +14,9 @@ mod board;
 mod claim;
 pub mod command;
 pub mod core;
+mod deliveries;
 mod error;
+mod events;
 mod lane;
 mod readers;
 mod reading;
@@ -29,7 +32,8 @@ use log::{error, info};
 use smol::channel::{Receiver, bounded};
 
 pub use claim::{Cancellation, Claim, Granted, Work};
-pub use command::{PutBack, RetryPolicy, Settings};
+pub use command::{Decision, PutBack, RetryPolicy, Settings};
+pub use deliveries::{EventFilter, EventPage, Receipt};
 pub use error::Error;
 
 use self::board::Board;
@@ -149,10 +153,7 @@ impl Queue {
     pub async fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
         let shared = Arc::new(task);
         match self.ask(Command::Submit(Arc::clone(&shared))).await? {
-            Outcome::Stored {
-                task: id,
-                created_at,
-            } => {
+            Outcome::Stored((id, created_at)) => {
                 let new = Arc::unwrap_or_clone(shared);
                 Ok(Submitted::Stored(Task {
                     id,
@@ -166,10 +167,11 @@ impl Queue {
                     completed_at: None,
                     result: None,
                     error: None,
+                    event: None,
                 }))
             }
             Outcome::Replayed(id) => Ok(Submitted::Replayed(id)),
-            Outcome::Retried(_) | Outcome::Done => Err(Error::StoreFailed),
+            _ => Err(Error::StoreFailed),
         }
     }
 

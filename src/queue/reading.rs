@@ -9,6 +9,7 @@ use smol::future::FutureExt;
 
 use super::{Error, Filter, Page, Queue, tasks};
 use crate::clock::Timestamp;
+use crate::event::EventId;
 use crate::id::Id;
 use crate::store::keys::Text;
 use crate::store::record::{TaskRecord, time};
@@ -156,5 +157,9 @@ pub(super) fn task(
         completed_at: time(record.ended_ms),
         result: text(Text::Result, record.result_bytes)?,
         error: text(Text::Error, record.error_bytes)?,
+        event: record
+            .event
+            .and_then(|event| Id::from_bytes(&event))
+            .map(EventId),
     })
 }

@@ -6,6 +6,8 @@ use super::Error;
 use super::attempts::put_error;
 use super::command::{Answer, Outcome};
 use super::core::Core;
+use crate::clock::Timestamp;
+use crate::event::EventId;
 use crate::id::Id;
 use crate::store::keys::Text;
 use crate::store::record::{KeyRecord, Phase, TaskRecord};
@@ -31,18 +33,24 @@ impl Core {
         {
             return Ok(replay(&known, &idempotency.body_hash).map(Outcome::Replayed));
         }
-        if let Err(refused) = self.check_disk() {
+        if let Err(refused) = self.check_disk().and_then(|()| self.check_queue()) {
             return Ok(Err(refused));
         }
-        let pending = self
-            .lanes
-            .values()
-            .fold(0_u64, |sum, lane| sum.saturating_add(lane.pending()));
-        if pending >= self.settings.queue {
-            return Ok(Err(Error::QueueFull {
-                limit: self.settings.queue,
-            }));
-        }
+        let task = self.store_task(task, None, batch);
+        Ok(Ok(Outcome::Stored(task)))
+    }
+
+    /// Writes a new task, for an event if there is one, and counts it.
+    pub(super) fn store_task(
+        &mut self,
+        task: &NewTask,
+        event: Option<EventId>,
+        batch: &mut Batch<'_>,
+    ) -> (TaskId, Timestamp) {
+        let hash = task
+            .idempotency
+            .as_ref()
+            .map(|idempotency| key_hash(&idempotency.key));
         let created_at = self.wall();
         let id = TaskId(self.ids.next(created_at));
         let run = self.store.run();
@@ -64,6 +72,7 @@ impl Core {
             result_bytes: None,
             error_bytes: None,
             key_hash: hash,
+            event: event.map(|event| *event.0.as_bytes()),
         };
         lane.waiting = lane.waiting.saturating_add(1);
         lane.may_have_more = true;
@@ -81,10 +90,22 @@ impl Core {
             };
             batch.put_key(hash, &key);
         }
-        Ok(Ok(Outcome::Stored {
-            task: id,
-            created_at,
-        }))
+        (id, created_at)
+    }
+
+    /// Refuses where as many tasks wait as may. An event that is not matched yet may become one.
+    pub(super) fn check_queue(&self) -> Result<(), Error> {
+        let waiting = self
+            .lanes
+            .values()
+            .fold(self.backlog.received(), |sum, lane| {
+                sum.saturating_add(lane.pending())
+            });
+        let limit = self.settings.queue;
+        if waiting >= limit {
+            return Err(Error::QueueFull { limit });
+        }
+        Ok(())
     }
 
     pub(super) fn cancel(
@@ -108,7 +129,7 @@ impl Core {
         }
         let mut new = old.clone();
         put_error(id, &mut new, CANCELLED, batch);
-        self.end(id, &old, new, Phase::Failed, batch);
+        self.end(id, &old, new, Phase::Failed, batch)?;
         Ok(Ok(Outcome::Done))
     }
 
@@ -141,6 +162,7 @@ impl Core {
             lane.is_due_at(due_ms);
             lane.is_changed = true;
         }
+        self.follow(id, &new, batch)?;
         Ok(Ok(Outcome::Retried(Box::new(new))))
     }
 
@@ -166,10 +188,14 @@ impl Core {
 
 /// What rows keep of an idempotency key: half of its SHA-256.
 pub(super) fn key_hash(key: &str) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    first_half(&Sha256::digest(key.as_bytes()).into())
+}
+
+/// The first half of a SHA-256: enough to tell keys apart.
+pub(super) fn first_half(digest: &[u8; 32]) -> [u8; 16] {
     let mut half = [0; 16];
     for (to, from) in half.iter_mut().zip(digest) {
-        *to = from;
+        *to = *from;
     }
     half
 }

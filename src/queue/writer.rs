@@ -17,7 +17,7 @@ use smol::channel::{Sender, TrySendError};
 use super::Error;
 use super::board::Board;
 use super::claim::Granted;
-use super::command::{Answer, Command, PutBack};
+use super::command::{Answer, Command, Decision, PutBack};
 use super::core::{Core, Effects};
 use super::watchdog::{Watch, Watchdog};
 use crate::drain::{Cause, Drain};
@@ -350,6 +350,11 @@ fn text_bytes(command: &Command) -> usize {
     match command {
         Command::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
         Command::Complete { result, .. } => result.len(),
+        Command::Receive(event) => event.delivery.payload.len() + event.attributes_json.len(),
+        Command::Settle { decision, .. } | Command::Replay { decision, .. } => match decision {
+            Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
+            Decision::Skip { .. } | Decision::Fail { .. } => 0,
+        },
         _ => 0,
     }
 }

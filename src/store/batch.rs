@@ -68,14 +68,8 @@ impl<'a> Batch<'a> {
     /// was one.
     pub fn put_task(&mut self, id: TaskId, old: Option<&TaskRecord>, new: &TaskRecord) {
         self.write(Space::Tasks, id.0.as_bytes().to_vec(), &record::encode(new));
-        let wanted = keys::index_of(id, new);
         let present = old.map_or_else(Vec::new, |old| keys::index_of(id, old));
-        for key in present.iter().filter(|key| !wanted.contains(key)) {
-            self.remove(Space::Index, key.clone());
-        }
-        for key in wanted.into_iter().filter(|key| !present.contains(key)) {
-            self.write(Space::Index, key, b"");
-        }
+        self.move_index(present, keys::index_of(id, new));
     }
 
     /// Removes a task with its texts, index rows and idempotency key.
@@ -136,7 +130,7 @@ impl<'a> Batch<'a> {
         let to = keys::shelved(lane, Shelf::Waiting, Id::LAST);
         let mut ids = Vec::new();
         for row in self.range(Space::Index, from, to).take(count) {
-            ids.push(id_of(&row?)?);
+            ids.push(TaskId(id_of(&row?)?));
         }
         Ok(ids)
     }
@@ -150,16 +144,14 @@ impl<'a> Batch<'a> {
     ) -> Result<Vec<(u64, TaskId)>, Error> {
         let from = keys::due(lane, from_ms, Id::FIRST);
         let to = keys::due(lane, u64::MAX, Id::LAST);
-        self.timed(from, to, count)
+        Ok(tasks(self.timed(from, to, count)?))
     }
 
     /// Ended tasks from `from_ms` on, the longest ended first, `count` at most.
     pub fn ended(&self, from_ms: u64, count: usize) -> Result<Vec<(u64, TaskId)>, Error> {
-        self.timed(
-            keys::ended(from_ms, Id::FIRST),
-            keys::ended(u64::MAX, Id::LAST),
-            count,
-        )
+        let from = keys::ended(from_ms, Id::FIRST);
+        let to = keys::ended(u64::MAX, Id::LAST);
+        Ok(tasks(self.timed(from, to, count)?))
     }
 
     /// All workers' parts of the queue.
@@ -200,7 +192,25 @@ impl<'a> Batch<'a> {
         self.write(Space::Meta, keys::DELETED_ID.to_vec(), id.as_bytes());
     }
 
-    fn timed(&self, from: Vec<u8>, to: Vec<u8>, count: usize) -> Result<Vec<(u64, TaskId)>, Error> {
+    /// Brings index rows from what is `present` to what is `wanted`.
+    pub(super) fn move_index(&mut self, present: Vec<Vec<u8>>, wanted: Vec<Vec<u8>>) {
+        let (stay, go): (Vec<_>, Vec<_>) =
+            present.into_iter().partition(|key| wanted.contains(key));
+        for key in go {
+            self.remove(Space::Index, key);
+        }
+        for key in wanted.into_iter().filter(|key| !stay.contains(key)) {
+            self.write(Space::Index, key, b"");
+        }
+    }
+
+    /// Ids of index rows from `from` to `to` with the time in front of each.
+    pub(super) fn timed(
+        &self,
+        from: Vec<u8>,
+        to: Vec<u8>,
+        count: usize,
+    ) -> Result<Vec<(u64, Id)>, Error> {
         let mut found = Vec::new();
         for row in self.range(Space::Index, from, to).take(count) {
             let row = row?;
@@ -211,15 +221,15 @@ impl<'a> Batch<'a> {
         Ok(found)
     }
 
-    fn write(&mut self, space: Space, key: Vec<u8>, value: &[u8]) {
+    pub(super) fn write(&mut self, space: Space, key: Vec<u8>, value: &[u8]) {
         self.changes.insert((space, key), Some(Slice::from(value)));
     }
 
-    fn remove(&mut self, space: Space, key: Vec<u8>) {
+    pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
         self.changes.insert((space, key), None);
     }
 
-    fn read(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
+    pub(super) fn read(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
         // A batch is small, so building the key to look it up costs less than a second map.
         match self.changes.get(&(space, key.to_vec())) {
             Some(changed) => Ok(changed.clone()),
@@ -242,7 +252,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn id_of((key, _): &(Slice, Slice)) -> Result<TaskId, Error> {
+fn tasks(found: Vec<(u64, Id)>) -> Vec<(u64, TaskId)> {
+    let of_task = |(time, id)| (time, TaskId(id));
+    found.into_iter().map(of_task).collect()
+}
+
+fn id_of((key, _): &(Slice, Slice)) -> Result<Id, Error> {
     keys::id_of(key).ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))
 }
 

@@ -4,16 +4,24 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `tasks` | id | [`TaskRecord`] |
-//! | `texts` | id, kind | prompt, context, result or error |
+//! | `texts` | id of a task, kind | prompt, context, result or error |
+//! | `events` | id | [`EventRecord`] |
+//! | `texts` | id of an event, kind | attributes, or the prompt that waits to be approved |
+//! | `texts` | id of an event, `y`, number | a piece of the payload |
 //! | `index` | `w`, lane, phase, id | – (a worker's tasks by state) |
 //! | `index` | `r`, lane, due, id | – (when a failed attempt is repeated) |
 //! | `index` | `e`, ended, id | – (what retention deletes next) |
 //! | `index` | `k`, hash of the idempotency key | [`KeyRecord`](super::record::KeyRecord) |
+//! | `index` | `s`, stage, id | – (events by stage) |
+//! | `index` | `x`, updated, id | – (which events retention deletes next) |
+//! | `index` | `d`, hash of source and delivery id | id of the event |
+//! | `meta` | `e` | [`EventCounts`](super::record::EventCounts) |
 //! | `meta` | `v` / `n` / `i` | schema version / run number / highest deleted id |
 //! | `meta` | `l`, lane | [`LaneRecord`](super::record::LaneRecord) |
 //! | `meta` | `w`, name | JSON of a worker registered over the API |
 
-use super::record::{LaneNumber, Phase, TaskRecord};
+use super::record::{EventRecord, LaneNumber, Phase, Stage, TaskRecord};
+use crate::event::EventId;
 use crate::id::{Id, LENGTH as ID_LENGTH};
 use crate::task::TaskId;
 
@@ -78,6 +86,25 @@ impl Shelf {
     }
 }
 
+/// The text of an event that one row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EventText {
+    /// What rules may ask for, as JSON.
+    Attributes,
+    /// The prompt that waits to be approved.
+    Prompt,
+}
+
+impl EventText {
+    fn tag(self) -> u8 {
+        match self {
+            Self::Attributes => b'a',
+            Self::Prompt => b'm',
+        }
+    }
+}
+
+pub(super) const EVENT_COUNTS: &[u8] = b"e";
 pub(super) const SCHEMA: &[u8] = b"v";
 pub(super) const RUN: &[u8] = b"n";
 pub(super) const DELETED_ID: &[u8] = b"i";
@@ -136,10 +163,52 @@ pub(super) fn index_of(id: TaskId, record: &TaskRecord) -> Vec<Vec<u8>> {
     keys
 }
 
+/// `texts`: id of an event, kind.
+pub(super) fn event_text(id: EventId, kind: EventText) -> Vec<u8> {
+    joined(&[id.0.as_bytes(), &[kind.tag()]])
+}
+
+/// `texts`: id of an event, `y`, number of the piece.
+pub(super) fn payload_piece(id: EventId, number: u32) -> Vec<u8> {
+    joined(&[id.0.as_bytes(), b"y", &number.to_be_bytes()])
+}
+
+/// `index`: `s`, stage, id.
+pub(super) fn staged(stage: Stage, id: Id) -> Vec<u8> {
+    let tag = match stage {
+        Stage::Received => 0,
+        Stage::Held => 1,
+        Stage::Open => 2,
+        Stage::Completed => 3,
+        Stage::Failed => 4,
+        Stage::Skipped => 5,
+    };
+    joined(&[b"s", &[tag], id.as_bytes()])
+}
+
+/// `index`: `x`, updated, id.
+pub(super) fn event_ended(updated_ms: u64, id: Id) -> Vec<u8> {
+    joined(&[b"x", &updated_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// `index`: `d`, hash.
+pub(super) fn delivery(hash: &[u8; 16]) -> Vec<u8> {
+    joined(&[b"d", hash])
+}
+
+/// The index rows that an event has, that of its delivery aside.
+pub(super) fn event_index_of(id: EventId, record: &EventRecord) -> Vec<Vec<u8>> {
+    let mut keys = vec![staged(record.stage, id.0)];
+    if record.stage.is_kept_for_a_time() {
+        keys.push(event_ended(record.updated_ms, id.0));
+    }
+    keys
+}
+
 /// The id at the end of an index key.
-pub(super) fn id_of(key: &[u8]) -> Option<TaskId> {
+pub(super) fn id_of(key: &[u8]) -> Option<Id> {
     let start = key.len().checked_sub(ID_LENGTH)?;
-    Id::from_bytes(key.get(start..)?).map(TaskId)
+    Id::from_bytes(key.get(start..)?)
 }
 
 /// The time in front of the id at the end of an index key.
@@ -172,13 +241,17 @@ mod tests {
         assert!(shelved(255, Shelf::Waiting, last) < shelved(256, Shelf::Waiting, first));
         assert!(due(1, 255, last) < due(1, 256, first));
         assert!(ended(u64::MAX - 1, last) < ended(u64::MAX, first));
+        assert!(staged(Stage::Received, last) < staged(Stage::Held, first));
+        assert!(payload_piece(EventId(first), 255) < payload_piece(EventId(first), 256));
     }
 
     #[test]
     fn fields_are_read_back() {
         let id: Id = "0k3v00000000000a".parse().unwrap();
-        assert_eq!(id_of(&shelved(3, Shelf::Waiting, id)), Some(TaskId(id)));
-        assert_eq!(id_of(&due(3, 77, id)), Some(TaskId(id)));
+        assert_eq!(id_of(&shelved(3, Shelf::Waiting, id)), Some(id));
+        assert_eq!(id_of(&due(3, 77, id)), Some(id));
+        assert_eq!(id_of(&staged(Stage::Open, id)), Some(id));
+        assert_eq!(time_of(&event_ended(78, id)), Some(78));
         assert_eq!(time_of(&due(3, 77, id)), Some(77));
         assert_eq!(time_of(&ended(78, id)), Some(78));
         assert_eq!(lane_of(&lane(9)), Some(9));

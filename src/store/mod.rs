@@ -11,6 +11,7 @@
 mod batch;
 mod creation;
 mod error;
+mod events;
 mod journal;
 pub mod keys;
 pub mod record;
@@ -29,15 +30,19 @@ use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode
 
 pub use batch::Batch;
 pub use error::Error;
+pub use events::{EventListing, ListedEvents};
 pub use snapshot::{Listed, Listing, Snapshot};
 
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
-/// A memtable is written out when it passes this: 4 keyspaces × (1 active + 1 being written)
-/// stay under 32 MiB.
+/// The keyspace that a data directory has since this version of the schema.
+const EVENTS_SINCE: (&str, u32) = ("events", 2);
+
+/// A memtable is written out when it passes this: 5 keyspaces × (1 active + 1 being written)
+/// stay under 40 MiB.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 
 /// Cache of blocks and index blocks.
@@ -52,7 +57,7 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// File handles that the engine keeps open.
 const CACHED_FILES: usize = 64;
 
-const KEYSPACES: [&str; 4] = ["tasks", "texts", "index", "meta"];
+const KEYSPACES: [&str; 5] = ["tasks", "texts", "index", "meta", "events"];
 
 /// Which keyspace a row is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +66,7 @@ pub(super) enum Space {
     Texts,
     Index,
     Meta,
+    Events,
 }
 
 /// An open data directory; clones share it.
@@ -71,6 +77,7 @@ pub struct Store {
     texts: Keyspace,
     index: Keyspace,
     meta: Keyspace,
+    events: Keyspace,
     dir: PathBuf,
     run: u64,
     /// Keeps other processes out while any clone lives.
@@ -114,8 +121,10 @@ impl Store {
         let (present, missing): (Vec<_>, Vec<_>) =
             KEYSPACES.iter().partition(|name| db.keyspace_exists(name));
         // Nothing is written before all of them are there.
+        let is_older = || lacks_events_alone(&db, &missing);
         if let Some(name) = missing.first()
             && (has_batches || holds_rows(&db, &present).map_err(|error| opening(error, dir))?)
+            && !is_older().map_err(|error| opening(error, dir))?
         {
             return Err(Error::damaged(
                 format!("data directory {}", dir.display()),
@@ -131,6 +140,7 @@ impl Store {
             texts: keyspace("texts", text_options)?,
             index: keyspace("index", row_options)?,
             meta: keyspace("meta", row_options)?,
+            events: keyspace("events", row_options)?,
             db,
             dir: dir.to_owned(),
             run: 0,
@@ -155,15 +165,19 @@ impl Store {
         Batch::new(self)
     }
 
-    /// The highest id that a task has.
+    /// The highest id that a task or an event has.
     pub fn newest_id(&self) -> Result<Id, Error> {
-        match self.db.snapshot().last_key_value(&self.tasks) {
-            Some(row) => Ok(Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST)),
-            None => Ok(Id::FIRST),
+        let mut newest = Id::FIRST;
+        let snapshot = self.db.snapshot();
+        for space in [&self.tasks, &self.events] {
+            if let Some(row) = snapshot.last_key_value(space) {
+                newest = newest.max(Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST));
+            }
         }
+        Ok(newest)
     }
 
-    /// The highest id of a task that was deleted.
+    /// The highest id of a task or an event that was deleted.
     pub fn deleted_id(&self) -> Result<Id, Error> {
         let found = self.meta.get(keys::DELETED_ID)?;
         Ok(found
@@ -182,7 +196,13 @@ impl Store {
 
     /// Starts writing out memtables that are large. Called by the writer between commits.
     pub fn rotate(&self) -> Result<(), Error> {
-        for space in [&self.tasks, &self.texts, &self.index, &self.meta] {
+        for space in [
+            &self.tasks,
+            &self.texts,
+            &self.index,
+            &self.meta,
+            &self.events,
+        ] {
             if space.tree.active_memtable().size() > MEMTABLE_BYTES_MAX {
                 space.rotate_memtable()?;
             }
@@ -204,6 +224,7 @@ impl Store {
             Space::Texts => &self.texts,
             Space::Index => &self.index,
             Space::Meta => &self.meta,
+            Space::Events => &self.events,
         }
     }
 
@@ -252,6 +273,17 @@ fn holds_rows(db: &Database, keyspaces: &[&str]) -> Result<bool, fjall::Error> {
         }
     }
     Ok(false)
+}
+
+/// Whether the directory is one of an earlier schema, which has no events.
+fn lacks_events_alone(db: &Database, missing: &[&str]) -> Result<bool, fjall::Error> {
+    let (events, since) = EVENTS_SINCE;
+    if missing != [events] {
+        return Ok(false);
+    }
+    let schema = db.keyspace("meta", row_options)?.get(keys::SCHEMA)?;
+    let version = schema.as_deref().map(<[u8; 4]>::try_from);
+    Ok(matches!(version, Some(Ok(bytes)) if u32::from_be_bytes(bytes) < since))
 }
 
 fn create_private_dir(dir: &Path) -> Result<(), Error> {

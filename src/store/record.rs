@@ -1,18 +1,30 @@
 //! The rows as they are on disk: a version byte, then the row in postcard's format.
 //!
-//! To change a row, add a version: a new struct, the next number, and an arm that reads the old
-//! one. Old versions are never removed, and `tests/fixtures` keeps a data directory of each.
-//! Nothing here may panic on what it reads.
+//! To change a row, raise its [`Row::VERSION`] and let [`Row::upgraded`] turn the bytes of each
+//! earlier version into those of the new one. Old versions are never removed, and `tests/fixtures`
+//! keeps a data directory of each. Nothing here may panic on what it reads.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::clock::Timestamp;
+use crate::event;
 use crate::id::Id;
 use crate::task::State;
 
-/// The version that is written.
-const VERSION: u8 = 1;
+/// A kind of row.
+pub trait Row: Serialize + DeserializeOwned {
+    /// The version that is written.
+    const VERSION: u8 = 1;
+
+    /// The bytes of this version's row, made of one of an earlier `version`; `None` where there
+    /// is no such version.
+    fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
+        let _ = (version, body);
+        None
+    }
+}
 
 /// Number of a worker in rows: names are long and rows are many.
 pub type LaneNumber = u32;
@@ -53,6 +65,17 @@ pub struct TaskRecord {
     pub error_bytes: Option<u64>,
     /// Hash of its idempotency key, if it has one.
     pub key_hash: Option<[u8; 16]>,
+    /// The event that it was made for, if it was. Since version 2.
+    pub event: Option<[u8; 16]>,
+}
+
+impl Row for TaskRecord {
+    const VERSION: u8 = 2;
+
+    fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
+        // Version 1 ends in front of `event`; a zero is a field without a value.
+        (version == 1).then(|| [body, &[0]].concat())
+    }
 }
 
 /// A task's state on disk.
@@ -114,6 +137,8 @@ pub struct LaneRecord {
     pub low: [u8; 16],
 }
 
+impl Row for LaneRecord {}
+
 impl LaneRecord {
     /// The lowest id to look at.
     pub fn low_id(&self) -> Id {
@@ -130,29 +155,132 @@ pub struct KeyRecord {
     pub body_hash: [u8; 32],
 }
 
+impl Row for KeyRecord {}
+
+/// The part of an event that changes, and what a list may ask of it. Payload and attributes are
+/// rows of their own, written once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// The name of its source.
+    pub source: String,
+    /// What happened, in the sender's words.
+    pub event_type: String,
+    /// Tells the delivery from others of its source.
+    pub delivery_id: String,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The worker of the rule that matched.
+    pub worker: Option<String>,
+    /// Its task.
+    pub task: Option<[u8; 16]>,
+    /// Why it was skipped, failed without a task, or waits.
+    pub reason: Option<String>,
+    /// When it was stored.
+    pub created_ms: u64,
+    /// When its stage changed last.
+    pub updated_ms: u64,
+    /// Bytes of its attributes as JSON.
+    pub attributes_bytes: u64,
+    /// Bytes of its payload.
+    pub payload_bytes: u64,
+    /// Bytes of the prompt that waits to be approved, if one does.
+    pub prompt_bytes: Option<u64>,
+}
+
+impl Row for EventRecord {}
+
+/// An event's state on disk. What its task does on the way to its end is read of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Stage {
+    /// Received, and not matched yet.
+    Received,
+    /// Matched, and waits to be approved.
+    Held,
+    /// Its task is pending or dispatched.
+    Open,
+    /// Completed.
+    Completed,
+    /// Failed.
+    Failed,
+    /// Skipped.
+    Skipped,
+}
+
+impl Stage {
+    /// The state to show; an open event is dispatched while its task is.
+    pub fn state(self, is_dispatched: bool) -> event::State {
+        match self {
+            Self::Received => event::State::Received,
+            Self::Open if is_dispatched => event::State::Dispatched,
+            Self::Held | Self::Open => event::State::Matched,
+            Self::Completed => event::State::Completed,
+            Self::Failed => event::State::Failed,
+            Self::Skipped => event::State::Skipped,
+        }
+    }
+
+    /// Whether retention deletes an event that stays so. One that waits to be approved is, or
+    /// nobody's approval would keep it for ever.
+    pub fn is_kept_for_a_time(self) -> bool {
+        !matches!(self, Self::Received | Self::Open)
+    }
+
+    /// The stages whose events may be in `state`.
+    pub fn of(state: event::State) -> &'static [Self] {
+        match state {
+            event::State::Received => &[Self::Received],
+            event::State::Matched => &[Self::Held, Self::Open],
+            event::State::Dispatched => &[Self::Open],
+            event::State::Completed => &[Self::Completed],
+            event::State::Failed => &[Self::Failed],
+            event::State::Skipped => &[Self::Skipped],
+        }
+    }
+}
+
+/// What is known of all events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventCounts {
+    /// Events that wait to be matched.
+    pub received: u64,
+    /// None of them has a lower id.
+    pub low: [u8; 16],
+}
+
+impl Row for EventCounts {}
+
 /// `row` as bytes of the version that is written.
-pub fn encode<T: Serialize>(row: &T) -> Vec<u8> {
+pub fn encode<T: Row>(row: &T) -> Vec<u8> {
     // A Vec takes whatever it is given, so this cannot fail; an empty row would be refused when
     // it is read.
-    postcard::to_extend(row, vec![VERSION]).unwrap_or_default()
+    postcard::to_extend(row, vec![T::VERSION]).unwrap_or_default()
 }
 
 /// Reads the row that `bytes` hold; `place` names it in the error.
-pub fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8], place: &str) -> Result<T, Error> {
-    match bytes.split_first() {
-        Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-            Ok((row, [])) => Ok(row),
-            Ok((_, rest)) => Err(Error::damaged(
-                place,
-                format!("{} bytes too many", rest.len()),
-            )),
-            Err(error) => Err(Error::damaged(place, error.to_string())),
-        },
-        Some((version, _)) => Err(Error::damaged(
+pub fn decode<T: Row>(bytes: &[u8], place: &str) -> Result<T, Error> {
+    let Some((version, body)) = bytes.split_first() else {
+        return Err(Error::damaged(place, "empty row"));
+    };
+    if *version == T::VERSION {
+        return decode_body(body, place);
+    }
+    let upgraded = T::upgraded(*version, body)
+        .ok_or_else(|| Error::damaged(place, format!("unknown row version {version}")))?;
+    decode_body(&upgraded, place)
+}
+
+fn decode_body<T: Row>(body: &[u8], place: &str) -> Result<T, Error> {
+    match postcard::take_from_bytes(body) {
+        Ok((row, [])) => Ok(row),
+        Ok((_, rest)) => Err(Error::damaged(
             place,
-            format!("unknown row version {version}"),
+            format!("{} bytes too many", rest.len()),
         )),
-        None => Err(Error::damaged(place, "empty row")),
+        Err(error) => Err(Error::damaged(place, error.to_string())),
     }
 }
 
@@ -183,19 +311,74 @@ mod tests {
             result_bytes: None,
             error_bytes: Some(12),
             key_hash: Some([7; 16]),
+            event: None,
         }
     }
 
-    #[test]
-    fn rows_of_version_1_are_pinned() {
-        let bytes = encode(&record());
-        let mut pinned = vec![1, 7, 1, 2, 3, 1, 0, 9];
+    /// The row above as version 1 wrote it, the version aside.
+    fn body_of_version_1() -> Vec<u8> {
+        let mut pinned = vec![7, 1, 2, 3, 1, 0, 9];
         pinned.extend([0x80, 0xec, 0xf5, 0xf4, 0xd3, 0x33]);
         pinned.extend([1, 0xf4, 0xef, 0xf5, 0xf4, 0xd3, 0x33]);
         pinned.extend([0, 0, 0xac, 2, 0, 0, 1, 12, 1]);
         pinned.extend([7; 16]);
-        assert_eq!(bytes, pinned);
+        pinned
+    }
+
+    #[test]
+    fn rows_of_version_1_are_read() {
+        let bytes = [vec![1], body_of_version_1()].concat();
         assert_eq!(decode::<TaskRecord>(&bytes, "row").unwrap(), record());
+    }
+
+    #[test]
+    fn rows_of_version_2_are_pinned() {
+        let of_an_event = TaskRecord {
+            event: Some([b'e'; 16]),
+            ..record()
+        };
+        for (row, end) in [
+            (record(), vec![0]),
+            (of_an_event, [vec![1], vec![b'e'; 16]].concat()),
+        ] {
+            let pinned = [vec![2], body_of_version_1(), end].concat();
+            assert_eq!(encode(&row), pinned);
+            assert_eq!(decode::<TaskRecord>(&pinned, "row").unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn rows_of_events_are_pinned() {
+        let event = EventRecord {
+            source: "gh".to_owned(),
+            event_type: "push".to_owned(),
+            delivery_id: "d".to_owned(),
+            actor: Some("a".to_owned()),
+            subject: None,
+            stage: Stage::Skipped,
+            worker: None,
+            task: Some([b't'; 16]),
+            reason: Some("r".to_owned()),
+            created_ms: 1,
+            updated_ms: 2,
+            attributes_bytes: 3,
+            payload_bytes: 4,
+            prompt_bytes: Some(5),
+        };
+        let mut pinned = vec![1, 2, b'g', b'h', 4];
+        pinned.extend(b"push");
+        pinned.extend([1, b'd', 1, 1, b'a', 0, 5, 0, 1]);
+        pinned.extend([b't'; 16]);
+        pinned.extend([1, 1, b'r', 1, 2, 3, 4, 1, 5]);
+        assert_eq!(encode(&event), pinned);
+        assert_eq!(decode::<EventRecord>(&pinned, "row").unwrap(), event);
+        let counts = EventCounts {
+            received: 3,
+            low: [b'0'; 16],
+        };
+        let pinned = [vec![1, 3], vec![b'0'; 16]].concat();
+        assert_eq!(encode(&counts), pinned);
+        assert_eq!(decode::<EventCounts>(&pinned, "row").unwrap(), counts);
     }
 
     #[test]

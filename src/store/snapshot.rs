@@ -13,8 +13,8 @@ use crate::worker::WorkerName;
 
 /// Rows of one moment. It holds back the clean-up of older rows, so it is dropped soon.
 pub struct Snapshot {
-    store: Store,
-    rows: fjall::Snapshot,
+    pub(super) store: Store,
+    pub(super) rows: fjall::Snapshot,
 }
 
 /// Which tasks to list, newest first.
@@ -224,7 +224,7 @@ impl NewestFirst {
             let key = row.key()?;
             let id = keys::id_of(&key)
                 .ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))?;
-            self.heads.push((id, range));
+            self.heads.push((TaskId(id), range));
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ mod tests {
             let whole = dir.path().join(format!("whole-{in_tables}"));
             store(&whole, in_tables);
             let count = lists(&whole).len();
-            assert_eq!(count, 10, "two files for each of five keyspaces");
+            assert_eq!(count, 12, "two files for each of six keyspaces");
             for number in 0..count {
                 let damages: [fn(&Path); 3] = [
                     |path| fs::remove_file(path).unwrap(),
@@ -188,7 +188,7 @@ mod tests {
         for in_tables in [false, true] {
             let whole = dir.path().join(format!("whole-{in_tables}"));
             store(&whole, in_tables);
-            for number in ["0", "1", "2", "3", "4", ""] {
+            for number in ["0", "1", "2", "3", "4", "5", ""] {
                 let copied = dir.path().join(format!("{in_tables}-{number}"));
                 copy(&whole, &copied);
                 fs::remove_dir_all(copied.join("store/keyspaces").join(number)).unwrap();

@@ -368,13 +368,9 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 self.demands.insert(number(&worker), (ticket, count));
             }
             Command::Withdraw { worker, ticket } => {
-                if self
-                    .demands
-                    .get(&number(&worker))
-                    .is_some_and(|demand| demand.0 == ticket)
-                {
-                    self.demands.remove(&number(&worker));
-                }
+                let number = number(&worker);
+                self.demands
+                    .retain(|other, demand| *other != number || demand.0 != ticket);
             }
             Command::Complete { attempt, result } => {
                 let task = self.tasks.get_mut(&attempt.task).unwrap();
@@ -422,7 +418,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 task.ended = None;
                 task.due = Some(steady);
             }
-            Command::SaveWorker { .. } | Command::ForgetWorker(_) | Command::Configure(_) => {}
+            _ => {}
         }
     }
 
@@ -434,13 +430,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         });
         match (answer, known) {
             (Ok(Outcome::Replayed(id)), Some(known)) => assert_eq!(*id, known),
-            (
-                Ok(Outcome::Stored {
-                    task: id,
-                    created_at,
-                }),
-                None,
-            ) => {
+            (Ok(Outcome::Stored((id, created_at))), None) => {
                 assert_eq!(*created_at, self.clock.now());
                 assert!(self.highest.is_none_or(|highest| highest < *id), "ids rise");
                 self.highest = Some(*id);

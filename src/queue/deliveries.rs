@@ -1,0 +1,259 @@
+//! The queue's handle for events: what comes in, what the rules decided, and what is shown.
+
+use std::sync::Arc;
+
+use smol::channel::bounded;
+
+use super::command::{Command, Decision, NewEvent, Outcome};
+use super::events::task_of;
+use super::writer::{Reply, Request};
+use super::{Error, Queue};
+use crate::budget::Permit;
+use crate::clock::Timestamp;
+use crate::event::{Attributes, Delivery, Event, EventId, State};
+use crate::id::Id;
+use crate::store::keys::Text;
+use crate::store::record::{EventRecord, Stage};
+use crate::store::{self, EventListing, Snapshot};
+use crate::task::TaskId;
+
+/// What [`Queue::receive`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// The event is stored, or is to be matched again.
+    Received(Box<Event>),
+    /// The delivery is one that was stored before.
+    Duplicate {
+        /// The event that it made.
+        event: EventId,
+        /// Where that stands.
+        state: State,
+        /// Its task.
+        task: Option<TaskId>,
+    },
+}
+
+/// Which events a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only events in this state.
+    pub state: Option<State>,
+    /// Only events of this source.
+    pub source: Option<String>,
+    /// Only events of this type.
+    pub event_type: Option<String>,
+    /// Only events with a lower id.
+    pub before: Option<EventId>,
+    /// Events at most; 1 to 1000.
+    pub limit: usize,
+}
+
+/// A page of a list, newest first. Only sizes are known yet; [`Queue::load_events`] reads the
+/// rest.
+#[derive(Debug, Default)]
+pub struct EventPage {
+    /// The page's events with the bytes of what is shown of each.
+    pub events: Vec<(EventId, u64)>,
+    /// Where the next page begins, if there may be more.
+    pub next: Option<EventId>,
+}
+
+/// Bytes of an event's record that a list shows, at most: 255 each for type, delivery id and
+/// actor, 512 for the subject, 1 KiB for the reason, and the worker's name.
+const RECORD_BYTES: u64 = 3 << 10;
+
+impl Queue {
+    /// Stores what was delivered, unless it is known. `permit` stands for its bytes and is given
+    /// back when they are stored.
+    pub async fn receive(&self, delivery: Delivery, permit: Permit) -> Result<Receipt, Error> {
+        let attributes_json =
+            serde_json::to_string(&delivery.attributes).map_err(|_| Error::Unreadable)?;
+        let new = Arc::new(NewEvent {
+            delivery,
+            attributes_json,
+            permit,
+        });
+        match self.ask(Command::Receive(Arc::clone(&new))).await? {
+            Outcome::Received {
+                event,
+                created_ms,
+                updated_ms,
+            } => {
+                let delivery = &new.delivery;
+                Ok(Receipt::Received(Box::new(Event {
+                    id: event,
+                    source: delivery.source.clone(),
+                    event_type: delivery.event_type.clone(),
+                    delivery_id: delivery.delivery_id.clone(),
+                    actor: delivery.actor.clone(),
+                    subject: delivery.subject.clone(),
+                    state: State::Received,
+                    worker: None,
+                    task: None,
+                    reason: None,
+                    attributes: delivery.attributes.clone(),
+                    created_at: Timestamp::from_millis(created_ms),
+                    updated_at: Timestamp::from_millis(updated_ms),
+                })))
+            }
+            Outcome::Duplicate { event, state, task } => {
+                Ok(Receipt::Duplicate { event, state, task })
+            }
+            _ => Err(Error::StoreFailed),
+        }
+    }
+
+    /// Waits until events are to be matched and gives the oldest, `count` at most. BOUND: nobody
+    /// but the matcher asks.
+    pub async fn received(&self, count: usize) -> Result<Vec<Event>, Error> {
+        loop {
+            let listener = self.inner.board.backlog_event.listen();
+            if self.inner.inbox.has_failed() {
+                return Err(Error::StoreFailed);
+            }
+            if let Some(low) = self.inner.board.backlog_low() {
+                let read = self.read(move |snapshot| {
+                    let ids = snapshot.received(low, count)?;
+                    load(snapshot, ids)
+                });
+                let events = read.await?;
+                if !events.is_empty() {
+                    return Ok(events);
+                }
+            }
+            listener.await;
+        }
+    }
+
+    /// Carries out what the rules decided about events that wait to be matched, in this order.
+    pub async fn settle(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), Error> {
+        let mut answers = Vec::with_capacity(decisions.len());
+        for (event, decision) in decisions {
+            let (sender, receiver) = bounded(1);
+            self.inner.inbox.send(Request {
+                command: Command::Settle { event, decision },
+                reply: Reply::Answer(sender),
+            })?;
+            answers.push(receiver);
+        }
+        for answer in answers {
+            match answer.recv().await {
+                // Somebody else was faster: nothing is left to do for it.
+                Ok(Ok(_) | Err(Error::UnknownEvent(_) | Error::NotReceived { .. })) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(Error::StoreFailed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets an ended event be what the rules decide about it today.
+    pub async fn replay_event(&self, id: EventId, decision: Decision) -> Result<(), Error> {
+        let event = id;
+        self.ask(Command::Replay { event, decision })
+            .await
+            .map(drop)
+    }
+
+    /// Starts the task of an event that waits to be approved.
+    pub async fn approve_event(&self, id: EventId) -> Result<(), Error> {
+        self.ask(Command::Approve(id)).await.map(drop)
+    }
+
+    /// The event as it is now.
+    pub async fn find_event(&self, id: EventId) -> Result<Option<Event>, Error> {
+        Ok(self.load_events(vec![id]).await?.pop())
+    }
+
+    /// Bytes of what is shown of an event, and of its payload; `None` for an unknown id.
+    pub async fn event_size(&self, id: EventId) -> Result<Option<(u64, u64)>, Error> {
+        let record = self.read(move |snapshot| snapshot.event(id)).await?;
+        Ok(record.map(|record| (shown_bytes(&record), record.payload_bytes)))
+    }
+
+    /// An event's payload: JSON, byte for byte as it came.
+    pub async fn payload(&self, id: EventId) -> Result<Option<String>, Error> {
+        self.read(move |snapshot| match snapshot.event(id)? {
+            Some(record) => snapshot.payload(id, record.payload_bytes).map(Some),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    /// The events of a page, without what is large.
+    pub async fn list_events(&self, filter: EventFilter) -> Result<EventPage, Error> {
+        let listing = EventListing {
+            state: filter.state,
+            source: filter.source,
+            event_type: filter.event_type,
+            before: filter.before.map_or(Id::LAST, |id| id.0),
+            limit: filter.limit,
+        };
+        let listed = self
+            .read(move |snapshot| snapshot.list_events(&listing))
+            .await?;
+        let sizes = listed
+            .events
+            .iter()
+            .map(|(id, record)| (*id, shown_bytes(record)));
+        Ok(EventPage {
+            events: sizes.collect(),
+            next: listed.next,
+        })
+    }
+
+    /// The events in the order of `ids`; those deleted meanwhile are left out.
+    pub async fn load_events(&self, ids: Vec<EventId>) -> Result<Vec<Event>, Error> {
+        self.read(move |snapshot| load(snapshot, ids)).await
+    }
+}
+
+fn shown_bytes(record: &EventRecord) -> u64 {
+    record.attributes_bytes.saturating_add(RECORD_BYTES)
+}
+
+fn load(snapshot: &Snapshot, ids: Vec<EventId>) -> Result<Vec<Event>, store::Error> {
+    let mut events = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(record) = snapshot.event(id)? {
+            let attributes = snapshot.attributes(id)?;
+            events.push(event(snapshot, id, record, attributes)?);
+        }
+    }
+    Ok(events)
+}
+
+fn event(
+    snapshot: &Snapshot,
+    id: EventId,
+    record: EventRecord,
+    attributes: Attributes,
+) -> Result<Event, store::Error> {
+    let (state, updated_ms) = snapshot.event_state(&record)?;
+    let task = task_of(&record);
+    // The reason of an event that failed with its task is the task's.
+    let reason = match (record.stage, task) {
+        (Stage::Failed, Some(task)) => snapshot.text(task, Text::Error)?,
+        _ => record.reason,
+    };
+    let worker = record.worker.map(|worker| worker.parse()).transpose();
+    let worker = worker.map_err(|_| store::Error::Damaged {
+        place: format!("the row of event {id}"),
+        detail: "it holds no worker's name".to_owned(),
+    })?;
+    Ok(Event {
+        id,
+        source: record.source,
+        event_type: record.event_type,
+        delivery_id: record.delivery_id,
+        actor: record.actor,
+        subject: record.subject,
+        state,
+        worker,
+        task,
+        reason,
+        attributes,
+        created_at: Timestamp::from_millis(record.created_ms),
+        updated_at: Timestamp::from_millis(updated_ms),
+    })
+}

@@ -1,0 +1,416 @@
+//! Events: received, matched, approved, replayed, and following their tasks to the end.
+
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use super::command::{Answer, Decision, NewEvent, Outcome};
+use super::core::Core;
+use crate::event::{EventId, State};
+use crate::id::Id;
+use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
+use crate::store::{self, Batch};
+use crate::task::{NewTask, TaskId};
+use crate::worker::WorkerName;
+
+/// Bytes of a reason that are kept.
+const REASON_BYTES_MAX: usize = 1 << 10;
+
+/// What is in memory of the events that wait to be matched.
+///
+/// They are matched in the order of their ids, so that all that were not put back are from
+/// `frontier` on. BOUND: `put_back` holds what was delivered again after a failure and is not
+/// matched yet, which is part of what `limits.queue` counts.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    received: u64,
+    frontier: Id,
+    put_back: std::collections::BTreeSet<Id>,
+    is_changed: bool,
+}
+
+impl Backlog {
+    pub(super) fn open(counts: &store::record::EventCounts) -> Self {
+        Self {
+            received: counts.received,
+            frontier: Id::from_bytes(&counts.low).unwrap_or(Id::FIRST),
+            put_back: std::collections::BTreeSet::new(),
+            is_changed: false,
+        }
+    }
+
+    /// Events that wait to be matched.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// No event that waits has a lower id.
+    pub(super) fn low(&self) -> Id {
+        self.put_back
+            .first()
+            .map_or(self.frontier, |first| self.frontier.min(*first))
+    }
+
+    fn add(&mut self, id: Id) {
+        self.received = self.received.saturating_add(1);
+        self.is_changed = true;
+        if id < self.frontier {
+            self.put_back.insert(id);
+        }
+    }
+
+    fn remove(&mut self, id: Id) {
+        self.received = self.received.saturating_sub(1);
+        self.is_changed = true;
+        if !self.put_back.remove(&id) {
+            self.frontier = self.frontier.max(id.next());
+        }
+    }
+
+    fn record(&self) -> store::record::EventCounts {
+        store::record::EventCounts {
+            received: self.received,
+            low: *self.low().as_bytes(),
+        }
+    }
+}
+
+impl Core {
+    /// Stores an event, unless its delivery is known. One that is known and failed is to be
+    /// matched again.
+    pub(super) fn receive(
+        &mut self,
+        new: &NewEvent,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let delivery = &new.delivery;
+        let hash = delivery_hash(&delivery.source, &delivery.delivery_id);
+        let known = match batch.delivery(&hash)? {
+            Some(id) => batch.event(id)?.map(|record| (id, record)),
+            None => None,
+        };
+        if let Some((event, record)) = &known
+            && record.stage != Stage::Failed
+        {
+            return Ok(Ok(Outcome::Duplicate {
+                event: *event,
+                state: self.state_of(record, batch)?,
+                task: task_of(record),
+            }));
+        }
+        if let Err(refused) = self.check_room() {
+            return Ok(Err(refused));
+        }
+        let now_ms = self.wall().as_millis();
+        let (id, created_ms) = if let Some((id, old)) = known {
+            self.move_event(id, &old, Stage::Received, batch, |record| {
+                record.task = None;
+                record.worker = None;
+                record.reason = None;
+            });
+            (id, old.created_ms)
+        } else {
+            let id = EventId(self.ids.next(self.wall()));
+            batch.put_event(id, None, &new_record(new, now_ms));
+            batch.put_event_texts(id, &new.attributes_json, &delivery.payload);
+            batch.put_delivery(&hash, id);
+            self.backlog.add(id.0);
+            (id, now_ms)
+        };
+        Ok(Ok(Outcome::Received {
+            event: id,
+            created_ms,
+            updated_ms: now_ms,
+        }))
+    }
+
+    /// What the rules decided about an event that waited to be matched.
+    pub(super) fn settle_event(
+        &mut self,
+        id: EventId,
+        decision: &Decision,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let Some(old) = batch.event(id)? else {
+            return Ok(Err(Error::UnknownEvent(id)));
+        };
+        if old.stage != Stage::Received {
+            let state = self.state_of(&old, batch)?;
+            return Ok(Err(Error::NotReceived { event: id, state }));
+        }
+        // Room was made for it when it was received.
+        self.decide(id, &old, decision, batch);
+        Ok(Ok(Outcome::Done))
+    }
+
+    /// What today's rules decide about an event that has ended.
+    pub(super) fn replay_event(
+        &mut self,
+        id: EventId,
+        decision: &Decision,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let Some(old) = batch.event(id)? else {
+            return Ok(Err(Error::UnknownEvent(id)));
+        };
+        let state = self.state_of(&old, batch)?;
+        if !state.is_ended() {
+            return Ok(Err(Error::NotEnded { event: id, state }));
+        }
+        if let Err(refused) = self.check_room() {
+            return Ok(Err(refused));
+        }
+        self.decide(id, &old, decision, batch);
+        Ok(Ok(Outcome::Done))
+    }
+
+    /// Starts the task of an event that waits to be approved.
+    pub(super) fn approve_event(
+        &mut self,
+        id: EventId,
+        batch: &mut Batch<'_>,
+    ) -> Result<Answer, store::Error> {
+        let Some(old) = batch.event(id)? else {
+            return Ok(Err(Error::UnknownEvent(id)));
+        };
+        let worker = old.worker.as_deref().map(str::parse::<WorkerName>);
+        let (Stage::Held, Some(Ok(worker))) = (old.stage, worker) else {
+            let state = self.state_of(&old, batch)?;
+            return Ok(Err(Error::NotWaiting { event: id, state }));
+        };
+        if let Err(refused) = self.check_room() {
+            return Ok(Err(refused));
+        }
+        let prompt = batch.held_prompt(id)?.unwrap_or_default();
+        let decision = Decision::Start { worker, prompt };
+        self.decide(id, &old, &decision, batch);
+        Ok(Ok(Outcome::Done))
+    }
+
+    /// Lets an event follow its task, whose phase has changed to that of `record`. An event that
+    /// has another task by now does not.
+    pub(super) fn follow(
+        &mut self,
+        task: TaskId,
+        record: &TaskRecord,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), store::Error> {
+        let Some(id) = record.event.and_then(|event| Id::from_bytes(&event)) else {
+            return Ok(());
+        };
+        let id = EventId(id);
+        let Some(old) = batch.event(id)? else {
+            return Ok(());
+        };
+        if task_of(&old) != Some(task) {
+            return Ok(());
+        }
+        let stage = match record.phase {
+            Phase::Waiting | Phase::Running => Stage::Open,
+            Phase::Completed => Stage::Completed,
+            Phase::Failed => Stage::Failed,
+        };
+        if stage != old.stage {
+            self.move_event(id, &old, stage, batch, |_| {});
+        }
+        Ok(())
+    }
+
+    /// Writes the row of the counts, if they changed.
+    pub(super) fn write_event_counts(&mut self, batch: &mut Batch<'_>) {
+        if self.backlog.is_changed {
+            self.backlog.is_changed = false;
+            batch.put_event_counts(&self.backlog.record());
+            self.effects.backlog = Some((self.backlog.received(), self.backlog.low()));
+        }
+    }
+
+    fn decide(
+        &mut self,
+        id: EventId,
+        old: &EventRecord,
+        decision: &Decision,
+        batch: &mut Batch<'_>,
+    ) {
+        let name = |worker: &WorkerName| Some(worker.as_str().to_owned());
+        let (stage, worker, task, reason) = match decision {
+            Decision::Skip { reason } => (Stage::Skipped, None, None, Some(reason.as_str())),
+            Decision::Fail { worker, reason } => {
+                (Stage::Failed, name(worker), None, Some(reason.as_str()))
+            }
+            Decision::Hold { worker, prompt } => {
+                batch.put_held_prompt(id, prompt);
+                let reason = "it waits to be approved";
+                (Stage::Held, name(worker), None, Some(reason))
+            }
+            Decision::Start { worker, prompt } => {
+                let new = NewTask {
+                    worker: worker.clone(),
+                    prompt: prompt.clone(),
+                    context: None,
+                    idempotency: None,
+                };
+                let (task, _) = self.store_task(&new, Some(id), batch);
+                (Stage::Open, name(worker), Some(*task.0.as_bytes()), None)
+            }
+        };
+        let held_bytes = match decision {
+            Decision::Hold { prompt, .. } => Some(prompt.len() as u64),
+            _ => None,
+        };
+        if old.prompt_bytes.is_some() && held_bytes.is_none() {
+            batch.remove_held_prompt(id);
+        }
+        let reason = reason.map(|reason| cut(reason, REASON_BYTES_MAX).to_owned());
+        self.move_event(id, old, stage, batch, |record| {
+            record.worker = worker;
+            record.task = task;
+            record.reason = reason;
+            record.prompt_bytes = held_bytes;
+        });
+    }
+
+    /// Writes an event in its new stage and keeps what counts on stages up to date.
+    fn move_event(
+        &mut self,
+        id: EventId,
+        old: &EventRecord,
+        stage: Stage,
+        batch: &mut Batch<'_>,
+        change: impl FnOnce(&mut EventRecord),
+    ) {
+        let now = self.wall();
+        let mut new = EventRecord {
+            stage,
+            updated_ms: now.as_millis(),
+            ..old.clone()
+        };
+        change(&mut new);
+        batch.put_event(id, Some(old), &new);
+        if old.stage == Stage::Received {
+            self.backlog.remove(id.0);
+        }
+        if stage == Stage::Received {
+            self.backlog.add(id.0);
+        }
+        if stage.is_kept_for_a_time() {
+            self.event_sweep.note(now, self.settings.retention);
+        }
+    }
+
+    /// Refuses what would become a task where as many wait as may, or the disk is nearly full.
+    fn check_room(&mut self) -> Result<(), Error> {
+        self.check_disk()?;
+        self.check_queue()
+    }
+
+    fn state_of(&self, record: &EventRecord, batch: &Batch<'_>) -> Result<State, store::Error> {
+        let task = match (record.stage, task_of(record)) {
+            (Stage::Open, Some(task)) => batch.task(task)?,
+            _ => None,
+        };
+        let run = self.store.run();
+        let is_dispatched =
+            task.is_some_and(|task| task.state(run) == crate::task::State::Dispatched);
+        Ok(record.stage.state(is_dispatched))
+    }
+}
+
+fn new_record(new: &NewEvent, now_ms: u64) -> EventRecord {
+    let delivery = &new.delivery;
+    EventRecord {
+        source: delivery.source.clone(),
+        event_type: delivery.event_type.clone(),
+        delivery_id: delivery.delivery_id.clone(),
+        actor: delivery.actor.clone(),
+        subject: delivery.subject.clone(),
+        stage: Stage::Received,
+        worker: None,
+        task: None,
+        reason: None,
+        created_ms: now_ms,
+        updated_ms: now_ms,
+        attributes_bytes: new.attributes_json.len() as u64,
+        payload_bytes: delivery.payload.len() as u64,
+        prompt_bytes: None,
+    }
+}
+
+/// An event's task.
+pub(super) fn task_of(record: &EventRecord) -> Option<TaskId> {
+    record
+        .task
+        .and_then(|task| Id::from_bytes(&task))
+        .map(TaskId)
+}
+
+/// Deletes an event whose time is over.
+pub(super) fn delete(id: EventId, batch: &mut Batch<'_>) -> Result<(), store::Error> {
+    if let Some(record) = batch.event(id)? {
+        let hash = delivery_hash(&record.source, &record.delivery_id);
+        batch.delete_event(id, &record, &hash);
+    }
+    Ok(())
+}
+
+/// What rows keep of a delivery: half of the SHA-256 of its source and its id.
+fn delivery_hash(source: &str, delivery_id: &str) -> [u8; 16] {
+    // A source's name has no NUL in it.
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(source)
+        .chain_update([0])
+        .chain_update(delivery_id)
+        .finalize()
+        .into();
+    super::tasks::first_half(&digest)
+}
+
+/// The start of a text, `max` bytes at most.
+pub(super) fn cut(text: &str, max: usize) -> &str {
+    let whole = |end: &usize| text.is_char_boundary(*end);
+    let kept = (0..=text.len().min(max)).rev().find(whole).unwrap_or(0);
+    text.get(..kept).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> Id {
+        let mut bytes = [b'0'; 16];
+        bytes[15] = b'0' + number;
+        Id::from_bytes(&bytes).unwrap()
+    }
+
+    #[test]
+    fn the_low_mark_never_passes_an_event_that_waits() {
+        let mut backlog = Backlog::open(&store::record::EventCounts::default());
+        for number in [1, 2, 3] {
+            backlog.add(id(number));
+        }
+        backlog.remove(id(1));
+        assert_eq!((backlog.received(), backlog.low()), (2, id(2)));
+        // The first one failed and comes again while the second is matched.
+        backlog.add(id(1));
+        backlog.remove(id(2));
+        assert_eq!((backlog.received(), backlog.low()), (2, id(1)));
+        backlog.remove(id(1));
+        assert_eq!((backlog.received(), backlog.low()), (1, id(3)));
+        backlog.remove(id(3));
+        assert_eq!((backlog.received(), backlog.low()), (0, id(4)));
+    }
+
+    #[test]
+    fn a_delivery_is_told_by_its_source_and_its_id() {
+        let hashes = [("a", "bc"), ("ab", "c"), ("a", "bd")].map(|(s, d)| delivery_hash(s, d));
+        assert_eq!(hashes[0], delivery_hash("a", "bc"));
+        assert_ne!(hashes[0], hashes[1]);
+        assert_ne!(hashes[0], hashes[2]);
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, max, expected) in [("aäb", 2, "a"), ("aäb", 3, "aä"), ("ab", 9, "ab")] {
+            assert_eq!(cut(text, max), expected);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The rows of events: written by the batch, read by snapshots.
+//!
+//! A payload is kept as it came, in pieces: a row of many megabytes would be copied whole each
+//! time that the engine moves it.
+
+use fjall::Readable;
+
+use super::batch::Batch;
+use super::keys::{self, EventText};
+use super::record::{self, EventCounts, EventRecord, Stage};
+use super::snapshot::Snapshot;
+use super::{Error, Space};
+use crate::event::{Attributes, EventId, State};
+use crate::id::Id;
+
+/// Bytes of a payload in one row.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// BOUND: records that one page looks at. Where a filter lets few events through, a page ends
+/// with less than its limit, and the next one goes on behind it.
+const EXAMINED_MAX: usize = 10_000;
+
+/// Which events to list, newest first.
+#[derive(Clone, Debug)]
+pub struct EventListing {
+    /// Only events in this state.
+    pub state: Option<State>,
+    /// Only events of this source.
+    pub source: Option<String>,
+    /// Only events of this type.
+    pub event_type: Option<String>,
+    /// Only events with a lower id.
+    pub before: Id,
+    /// Events at most.
+    pub limit: usize,
+}
+
+/// A page of events.
+#[derive(Debug, Default)]
+pub struct ListedEvents {
+    /// Events with their records, newest first.
+    pub events: Vec<(EventId, EventRecord)>,
+    /// Where the next page begins, if there may be more.
+    pub next: Option<EventId>,
+}
+
+impl Batch<'_> {
+    /// The record of an event.
+    pub fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
+        let found = self.read(Space::Events, id.0.as_bytes())?;
+        found
+            .map(|bytes| record::decode(&bytes, &place(id)))
+            .transpose()
+    }
+
+    /// Writes an event's record and moves its index rows. `old` is the record as it was, if there
+    /// was one.
+    pub fn put_event(&mut self, id: EventId, old: Option<&EventRecord>, new: &EventRecord) {
+        let bytes = record::encode(new);
+        self.write(Space::Events, id.0.as_bytes().to_vec(), &bytes);
+        let present = old.map_or_else(Vec::new, |old| keys::event_index_of(id, old));
+        self.move_index(present, keys::event_index_of(id, new));
+    }
+
+    /// Writes what of an event never changes: its attributes as JSON, and its payload.
+    pub fn put_event_texts(&mut self, id: EventId, attributes: &str, payload: &str) {
+        let key = keys::event_text(id, EventText::Attributes);
+        self.write(Space::Texts, key, attributes.as_bytes());
+        for (number, piece) in (0..).zip(payload.as_bytes().chunks(PIECE_BYTES)) {
+            self.write(Space::Texts, keys::payload_piece(id, number), piece);
+        }
+    }
+
+    /// The prompt that waits to be approved.
+    pub fn held_prompt(&self, id: EventId) -> Result<Option<String>, Error> {
+        let key = keys::event_text(id, EventText::Prompt);
+        let found = self.read(Space::Texts, &key)?;
+        found
+            .map(|bytes| text(bytes.to_vec(), "prompt", id))
+            .transpose()
+    }
+
+    /// Writes the prompt that waits to be approved.
+    pub fn put_held_prompt(&mut self, id: EventId, prompt: &str) {
+        let key = keys::event_text(id, EventText::Prompt);
+        self.write(Space::Texts, key, prompt.as_bytes());
+    }
+
+    /// Removes the prompt that waited to be approved.
+    pub fn remove_held_prompt(&mut self, id: EventId) {
+        let key = keys::event_text(id, EventText::Prompt);
+        self.remove(Space::Texts, key);
+    }
+
+    /// Removes an event with its texts, its index rows and the row of its delivery, whose hash is
+    /// `delivery`.
+    pub fn delete_event(&mut self, id: EventId, old: &EventRecord, delivery: &[u8; 16]) {
+        self.remove(Space::Events, id.0.as_bytes().to_vec());
+        for key in keys::event_index_of(id, old) {
+            self.remove(Space::Index, key);
+        }
+        self.remove(Space::Index, keys::delivery(delivery));
+        self.remove(Space::Texts, keys::event_text(id, EventText::Attributes));
+        if old.prompt_bytes.is_some() {
+            self.remove_held_prompt(id);
+        }
+        for number in 0..pieces(old.payload_bytes) {
+            self.remove(Space::Texts, keys::payload_piece(id, number));
+        }
+    }
+
+    /// The event of a delivery, given as its hash.
+    pub fn delivery(&self, hash: &[u8; 16]) -> Result<Option<EventId>, Error> {
+        let found = self.read(Space::Index, &keys::delivery(hash))?;
+        found
+            .map(|bytes| {
+                Id::from_bytes(&bytes)
+                    .map(EventId)
+                    .ok_or_else(|| Error::damaged("the row of a delivery", "it holds no id"))
+            })
+            .transpose()
+    }
+
+    /// Writes which event a delivery made.
+    pub fn put_delivery(&mut self, hash: &[u8; 16], id: EventId) {
+        self.write(Space::Index, keys::delivery(hash), id.0.as_bytes());
+    }
+
+    /// Events that retention may delete from `from_ms` on, the longest unchanged first, `count`
+    /// at most.
+    pub fn ended_events(&self, from_ms: u64, count: usize) -> Result<Vec<(u64, Id)>, Error> {
+        self.timed(
+            keys::event_ended(from_ms, Id::FIRST),
+            keys::event_ended(u64::MAX, Id::LAST),
+            count,
+        )
+    }
+
+    /// What is known of all events.
+    pub fn event_counts(&self) -> Result<EventCounts, Error> {
+        match self.read(Space::Meta, keys::EVENT_COUNTS)? {
+            Some(bytes) => record::decode(&bytes, "the row of the events' counts"),
+            None => Ok(EventCounts::default()),
+        }
+    }
+
+    /// Writes what is known of all events.
+    pub fn put_event_counts(&mut self, counts: &EventCounts) {
+        let bytes = record::encode(counts);
+        self.write(Space::Meta, keys::EVENT_COUNTS.to_vec(), &bytes);
+    }
+}
+
+impl Snapshot {
+    /// The record of an event.
+    pub fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
+        let found = self
+            .rows
+            .get(self.store.space(Space::Events), id.0.as_bytes())?;
+        found
+            .map(|bytes| record::decode(&bytes, &place(id)))
+            .transpose()
+    }
+
+    /// What rules may ask of an event.
+    pub fn attributes(&self, id: EventId) -> Result<Attributes, Error> {
+        let key = keys::event_text(id, EventText::Attributes);
+        let found = self.rows.get(self.store.space(Space::Texts), key)?;
+        let damaged = |detail| Error::damaged(format!("the attributes of event {id}"), detail);
+        let bytes = found.ok_or_else(|| damaged("they are missing".to_owned()))?;
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// The payload of an event, whose record says how many bytes it has.
+    pub fn payload(&self, id: EventId, bytes: u64) -> Result<String, Error> {
+        let length = usize::try_from(bytes)
+            .map_err(|_| Error::damaged(place(id), "its payload is larger than memory"))?;
+        let mut payload = Vec::new();
+        for number in 0..pieces(bytes) {
+            let piece = self.rows.get(
+                self.store.space(Space::Texts),
+                keys::payload_piece(id, number),
+            )?;
+            let Some(piece) = piece else {
+                break;
+            };
+            if number == 0 {
+                payload.reserve_exact(length.min(RESERVED_MAX));
+            }
+            payload.extend_from_slice(&piece);
+        }
+        if payload.len() != length {
+            return Err(Error::damaged(
+                format!("the payload of event {id}"),
+                format!("{} bytes instead of {length}", payload.len()),
+            ));
+        }
+        text(payload, "payload", id)
+    }
+
+    /// Events that wait to be matched, from `from` on, lowest id first, `count` at most.
+    pub fn received(&self, from: Id, count: usize) -> Result<Vec<EventId>, Error> {
+        let range = keys::staged(Stage::Received, from)..=keys::staged(Stage::Received, Id::LAST);
+        let rows = self.rows.range(self.store.space(Space::Index), range);
+        rows.take(count).map(|row| event_of(&row.key()?)).collect()
+    }
+
+    /// A page of events.
+    pub fn list_events(&self, listing: &EventListing) -> Result<ListedEvents, Error> {
+        let Some(state) = listing.state else {
+            let rows = self.rows.range(
+                self.store.space(Space::Events),
+                ..listing.before.as_bytes().as_slice(),
+            );
+            return self.event_page(listing, rows.rev().map(|row| event_of(&row.key()?)));
+        };
+        let mut stages = Stage::of(state).iter().map(|stage| {
+            let range = keys::staged(*stage, Id::FIRST)..keys::staged(*stage, listing.before);
+            let rows = self.rows.range(self.store.space(Space::Index), range);
+            rows.rev().map(|row| event_of(&row.key()?)).peekable()
+        });
+        match (stages.next(), stages.next()) {
+            (Some(mut first), Some(mut second)) => {
+                // Both run from new to old; the newer head is next.
+                let merged = std::iter::from_fn(|| match (first.peek(), second.peek()) {
+                    (Some(Ok(a)), Some(Ok(b))) if a < b => second.next(),
+                    (None, _) => second.next(),
+                    _ => first.next(),
+                });
+                self.event_page(listing, merged)
+            }
+            (Some(only), None) => self.event_page(listing, only),
+            (None, _) => Ok(ListedEvents::default()),
+        }
+    }
+
+    fn event_page(
+        &self,
+        listing: &EventListing,
+        ids: impl Iterator<Item = Result<EventId, Error>>,
+    ) -> Result<ListedEvents, Error> {
+        let mut listed = ListedEvents::default();
+        let mut last = None;
+        for (examined, id) in ids.enumerate() {
+            let id = id?;
+            if listed.events.len() == listing.limit || examined == EXAMINED_MAX {
+                listed.next = last;
+                break;
+            }
+            last = Some(id);
+            let Some(record) = self.event(id)? else {
+                continue;
+            };
+            let is = |wanted: &Option<String>, found: &str| {
+                wanted.as_ref().is_none_or(|wanted| wanted == found)
+            };
+            let is_wanted = is(&listing.source, &record.source)
+                && is(&listing.event_type, &record.event_type)
+                && self.is_in_state(&record, listing.state)?;
+            if is_wanted {
+                listed.events.push((id, record));
+            }
+        }
+        Ok(listed)
+    }
+
+    fn is_in_state(&self, record: &EventRecord, state: Option<State>) -> Result<bool, Error> {
+        match state {
+            None => Ok(true),
+            Some(state) => Ok(self.event_state(record)?.0 == state),
+        }
+    }
+
+    /// The state to show of an event, and since when it is in it, in milliseconds since the
+    /// epoch.
+    pub fn event_state(&self, record: &EventRecord) -> Result<(State, u64), Error> {
+        let mut dispatched_ms = None;
+        if record.stage == Stage::Open
+            && let Some(task) = self.event_task(record)?
+            && task.state(self.store.run()) == crate::task::State::Dispatched
+        {
+            dispatched_ms = task.dispatched_ms;
+        }
+        let state = record.stage.state(dispatched_ms.is_some());
+        Ok((state, dispatched_ms.unwrap_or(record.updated_ms)))
+    }
+
+    /// The record of an event's task, if it has one that is still stored.
+    pub fn event_task(&self, record: &EventRecord) -> Result<Option<record::TaskRecord>, Error> {
+        match record.task.and_then(|task| Id::from_bytes(&task)) {
+            Some(task) => self.task(crate::task::TaskId(task)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What a payload's length may reserve at once; a longer one grows as it is read, because a
+/// damaged length must not be the end of the process.
+const RESERVED_MAX: usize = 32 << 20;
+
+/// BOUND: pieces of a payload; a webhook's body has 1 GiB at most.
+const PIECES_MAX: u64 = (1 << 30) / PIECE_BYTES as u64;
+
+fn pieces(bytes: u64) -> u32 {
+    let pieces = bytes.div_ceil(PIECE_BYTES as u64).min(PIECES_MAX);
+    u32::try_from(pieces).unwrap_or(u32::MAX)
+}
+
+fn place(id: EventId) -> String {
+    format!("the row of event {id}")
+}
+
+fn text(bytes: Vec<u8>, what: &str, id: EventId) -> Result<String, Error> {
+    String::from_utf8(bytes)
+        .map_err(|_| Error::damaged(format!("the {what} of event {id}"), "it is not UTF-8"))
+}
+
+fn event_of(key: &[u8]) -> Result<EventId, Error> {
+    keys::id_of(key)
+        .map(EventId)
+        .ok_or_else(|| Error::damaged("a row of the events", "its key has no id"))
+}

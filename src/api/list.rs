@@ -1,53 +1,83 @@
-//! Tasks by the page.
+//! Lists by the page: tasks and events.
 //!
-//! BOUND: a page's body is at most 8 MiB and a quarter of the budget, unless its first task alone
+//! BOUND: a page's body is at most 8 MiB and a quarter of the budget, unless its first entry alone
 //! is larger. Texts are read a chunk at a time, and their bytes, like those of the body, are taken
 //! from the budget first. When memory is short, a page ends early rather than fail.
 
+use serde::Serialize;
+
+use super::Api;
 use super::error::ApiError;
 use super::memory::{byte_count, grow_to};
-use super::view::{self, TaskView};
-use super::{Api, query};
+use super::view;
 use crate::budget::Permit;
-use crate::http::{Head, Reply};
-use crate::queue::Filter;
-use crate::task::{State, TaskId};
+use crate::http::Reply;
 
 /// Bytes of a page's body at most.
 const BODY_MAX: u64 = 8 << 20;
 
-/// Bytes of texts that are read at once: a page of small tasks is one read, and a page of large
+/// Bytes of texts that are read at once: a page of small entries is one read, and a page of large
 /// ones needs little beside its body.
 const CHUNK_MAX: u64 = 1 << 20;
 
-/// The array of a page while tasks are added to it.
-struct Listing {
-    /// The JSON up to the last task, without the bracket that ends it.
+/// What a page lists.
+pub(super) trait Listed: Send + Sync {
+    /// Tells entries apart and orders them.
+    type Id: Copy + Send + Sync;
+    /// What is shown of an entry.
+    type View<'a>: Serialize + Send
+    where
+        Self: 'a;
+
+    /// Which entry it is.
+    fn id(&self) -> Self::Id;
+
+    /// What is shown of it.
+    fn view(&self) -> Result<Self::View<'_>, ApiError>;
+}
+
+/// A page that is rendered.
+pub(super) struct Rendered<I> {
+    pub(super) reply: Reply,
+    /// The last entry that was dealt with, where the page ends in front of others that belong to
+    /// it.
+    pub(super) cut_behind: Option<I>,
+}
+
+/// The array of a page while entries are added to it.
+struct Listing<I> {
+    /// The JSON up to the last entry, without the bracket that ends it.
     json: Vec<u8>,
     /// Bytes that `json` may have, its last bracket included.
     max: u64,
     /// Stands for `json` and the texts that are read.
     permit: Permit,
-    /// The last task that was dealt with: shown, or found to be deleted.
-    last: Option<TaskId>,
+    /// The last entry that was dealt with: shown, or found to be deleted.
+    last: Option<I>,
 }
 
 impl Api {
-    /// `GET /tasks`
-    pub(super) async fn list_tasks(&self, head: &Head) -> Result<Reply, ApiError> {
-        let filter = query::filter(&head.query)?;
-        let page = self.queue.list(filter.clone()).await?;
+    /// Renders a page of `entries`, given by id and bytes, which `load` reads.
+    pub(super) async fn render_page<T, L>(
+        &self,
+        entries: &[(T::Id, u64)],
+        load: impl Fn(Vec<T::Id>) -> L + Send + Sync,
+    ) -> Result<Rendered<T::Id>, ApiError>
+    where
+        T: Listed,
+        L: Future<Output = Result<Vec<T>, ApiError>> + Send,
+    {
         let mut listing = Listing {
             json: b"[".to_vec(),
             max: BODY_MAX.min(self.budget.size() / 4),
             permit: self.budget.empty(),
             last: None,
         };
-        let mut rest = page.tasks.as_slice();
+        let mut rest = entries;
         let mut ended_early = false;
         while !rest.is_empty() && !ended_early {
             let (chunk, behind) = rest.split_at(chunk_length(rest));
-            ended_early = !self.add_chunk(&mut listing, chunk, filter.state).await?;
+            ended_early = !self.add_chunk(&mut listing, chunk, &load).await?;
             rest = behind;
         }
         let Listing {
@@ -61,27 +91,24 @@ impl Api {
             permit: Some(permit),
             ..Reply::json(200, json)
         };
-        Ok(match last {
-            Some(before) if page.more || ended_early => {
-                let next = Filter {
-                    before: Some(before),
-                    ..filter
-                };
-                let link = format!("<{}>; rel=\"next\"", query::tasks_target(&next));
-                reply.with_header("link", &link)
-            }
-            _ => reply,
+        Ok(Rendered {
+            reply,
+            cut_behind: last.filter(|_| ended_early),
         })
     }
 
-    /// Adds the tasks of a chunk that are in `state`. `false` when the page ends before the chunk does; an error
+    /// Adds the entries of a chunk. `false` when the page ends before the chunk does; an error
     /// only where the page would be empty otherwise.
-    async fn add_chunk(
+    async fn add_chunk<T, L>(
         &self,
-        listing: &mut Listing,
-        chunk: &[(TaskId, u64)],
-        state: Option<State>,
-    ) -> Result<bool, ApiError> {
+        listing: &mut Listing<T::Id>,
+        chunk: &[(T::Id, u64)],
+        load: &(impl Fn(Vec<T::Id>) -> L + Send + Sync),
+    ) -> Result<bool, ApiError>
+    where
+        T: Listed,
+        L: Future<Output = Result<Vec<T>, ApiError>> + Send,
+    {
         let is_first = listing.last.is_none();
         let ends_page = |error| if is_first { Err(error) } else { Ok(false) };
         // JSON makes texts longer, never shorter: what does not fit now, will not fit as JSON.
@@ -97,13 +124,10 @@ impl Api {
         if let Err(error) = grow_to(&self.budget, &mut listing.permit, for_texts).await {
             return ends_page(error);
         }
-        let ids = chunk.iter().map(|(id, _)| *id).collect();
-        let mut tasks = self.queue.load(ids).await?;
-        // One may have gone on to another state since the page was listed.
-        tasks.retain(|task| state.is_none_or(|state| state == task.state));
-        let views = tasks
+        let loaded = load(chunk.iter().map(|(id, _)| *id).collect()).await?;
+        let views = loaded
             .iter()
-            .map(TaskView::new)
+            .map(Listed::view)
             .collect::<Result<Vec<_>, _>>()?;
         let lengths = views
             .iter()
@@ -115,21 +139,21 @@ impl Api {
             return ends_page(error);
         }
         listing.reserve(end);
-        for (task, view) in tasks.iter().zip(&views).take(count) {
-            listing.add(task.id, view)?;
+        for (entry, view) in loaded.iter().zip(&views).take(count) {
+            listing.add(entry.id(), view)?;
         }
         let is_whole = count == views.len();
         if is_whole {
             listing.last = chunk.last().map(|(id, _)| *id);
         }
         drop(views);
-        drop(tasks);
+        drop(loaded);
         listing.permit.shrink_to(listing.size());
         Ok(is_whole)
     }
 }
 
-impl Listing {
+impl<I> Listing<I> {
     /// Bytes of the JSON with its last bracket.
     fn size(&self) -> u64 {
         byte_count(self.json.len()).saturating_add(1)
@@ -142,7 +166,7 @@ impl Listing {
             .reserve_exact(usize::try_from(missing).unwrap_or(0));
     }
 
-    fn add(&mut self, id: TaskId, view: &TaskView<'_>) -> Result<(), ApiError> {
+    fn add(&mut self, id: I, view: &impl Serialize) -> Result<(), ApiError> {
         if self.json.len() > 1 {
             self.json.push(b',');
         }
@@ -151,8 +175,8 @@ impl Listing {
     }
 }
 
-/// How many tasks of those `lengths` may follow JSON of `start` bytes, and how long it is with
-/// them, a comma in front of each. The first task of a page always may.
+/// How many entries of those `lengths` may follow JSON of `start` bytes, and how long it is with
+/// them, a comma in front of each. The first entry of a page always may.
 fn fitting(start: u64, max: u64, lengths: &[usize], is_first: bool) -> (usize, u64) {
     let mut end = start;
     let mut count = 0;
@@ -167,14 +191,14 @@ fn fitting(start: u64, max: u64, lengths: &[usize], is_first: bool) -> (usize, u
     (count, end)
 }
 
-/// Tasks from the front whose texts make a chunk: at least one.
-fn chunk_length(tasks: &[(TaskId, u64)]) -> usize {
+/// Entries from the front whose texts make a chunk: at least one.
+fn chunk_length<I>(entries: &[(I, u64)]) -> usize {
     let mut sum = 0_u64;
-    let fitting = tasks.iter().take_while(|(_, size)| {
+    let fitting = entries.iter().take_while(|(_, size)| {
         sum = sum.saturating_add(*size);
         sum <= CHUNK_MAX
     });
-    fitting.count().clamp(1, tasks.len().max(1))
+    fitting.count().clamp(1, entries.len().max(1))
 }
 
 #[cfg(test)]
@@ -202,7 +226,6 @@ mod tests {
 
     #[test]
     fn a_chunk_is_bounded_and_never_empty() {
-        let id: TaskId = "0k3v00000000000a".parse().unwrap();
         for (sizes, length) in [
             (&[0, 0, 0][..], 3),
             (&[CHUNK_MAX][..], 1),
@@ -211,8 +234,8 @@ mod tests {
             (&[1, CHUNK_MAX - 1, 1][..], 2),
             (&[u64::MAX, u64::MAX][..], 1),
         ] {
-            let tasks: Vec<_> = sizes.iter().map(|size| (id, *size)).collect();
-            assert_eq!(chunk_length(&tasks), length, "{sizes:?}");
+            let entries: Vec<_> = sizes.iter().map(|size| ((), *size)).collect();
+            assert_eq!(chunk_length(&entries), length, "{sizes:?}");
         }
     }
 }

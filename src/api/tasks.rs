@@ -1,4 +1,4 @@
-//! Tasks one at a time: submit, show, cancel, retry.
+//! Tasks: submit, list, show, cancel, retry.
 //!
 //! BOUND: a task's texts and the answer made of them are taken from the budget before they are
 //! read, and the answer keeps its bytes until it is written. A submission has the bytes of its
@@ -10,13 +10,14 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
+use super::list::{Listed, Rendered};
 use super::memory::{byte_count, grow_to};
 use super::submission::{Submission, idempotency_key};
 use super::view::{self, TaskView};
 use super::{Api, query};
 use crate::budget::Permit;
 use crate::http::{Head, Reply};
-use crate::queue::Submitted;
+use crate::queue::{Filter, Submitted};
 use crate::task::{Idempotency, NewTask, Task, TaskId};
 use crate::worker::WorkerName;
 
@@ -74,6 +75,34 @@ impl Api {
             // The same request came twice at once, and the other one was first.
             Submitted::Replayed(id) => self.replay_task(id, permit).await,
         }
+    }
+
+    /// `GET /tasks`
+    pub(super) async fn list_tasks(&self, head: &Head) -> Result<Reply, ApiError> {
+        let filter = query::filter(&head.query)?;
+        let page = self.queue.list(filter.clone()).await?;
+        let state = filter.state;
+        let load = |ids| {
+            let queue = self.queue.clone();
+            async move {
+                let mut tasks = queue.load(ids).await?;
+                // One may have gone on to another state since the page was listed.
+                tasks.retain(|task: &Task| state.is_none_or(|state| state == task.state));
+                Ok(tasks)
+            }
+        };
+        let Rendered { reply, cut_behind } = self.render_page(&page.tasks, load).await?;
+        let last = page.tasks.last().filter(|_| page.more).map(|(id, _)| *id);
+        Ok(match cut_behind.or(last) {
+            Some(before) => {
+                let next = Filter {
+                    before: Some(before),
+                    ..filter
+                };
+                reply.with_next_page(&query::tasks_target(&next))
+            }
+            None => reply,
+        })
     }
 
     /// `GET /task/{id}`
@@ -165,6 +194,19 @@ impl Api {
         let likely = texts.saturating_mul(2).saturating_add(FIELDS_LENGTH);
         grow_to(&self.budget, &mut permit, likely).await?;
         Ok((permit, texts))
+    }
+}
+
+impl Listed for Task {
+    type Id = TaskId;
+    type View<'a> = TaskView<'a>;
+
+    fn id(&self) -> TaskId {
+        self.id
+    }
+
+    fn view(&self) -> Result<TaskView<'_>, ApiError> {
+        TaskView::new(self)
     }
 }
 

@@ -72,6 +72,12 @@ impl Reply {
         }
     }
 
+    /// The same with a `Link` to the page behind it (RFC 8288).
+    #[must_use]
+    pub fn with_next_page(self, target: &str) -> Self {
+        self.with_header("link", &format!("<{target}>; rel=\"next\""))
+    }
+
     /// The same with one more header field. Line breaks and other control characters in the
     /// value are dropped.
     #[must_use]

@@ -31,6 +31,7 @@ pub mod id;
 pub mod logging;
 pub mod queue;
 pub mod roster;
+pub mod rules;
 pub mod secret;
 pub mod server;
 pub mod store;

@@ -1,0 +1,1 @@
+//! Properties of judgements that hold for every event; see `http::properties`.

@@ -34,6 +34,7 @@ pub mod roster;
 pub mod rules;
 pub mod secret;
 pub mod server;
+pub mod source;
 pub mod store;
 pub mod task;
 pub mod worker;

@@ -9,14 +9,17 @@
 //! event holds, an evaluation ends, within the bounds that `template` and `payload` state, and a
 //! text within `fence` cannot pass for the operator's words.
 //!
-//! - `template` evaluates `when` and `prompt`, `payload` is the body as they see it;
-//! - `check` compares an event with `on` and `filter`, `glob` knows the patterns.
+//! - `template` evaluates `when` and `prompt` in an `environment`, `payload` is the body as they
+//!   see it, `meter` counts what is read of it;
+//! - `check` compares an event with `filter`, `glob` knows the patterns, `report` says why.
 
 mod check;
+mod environment;
 mod glob;
+mod meter;
 mod payload;
-#[doc(hidden)]
 pub mod properties;
+mod report;
 mod template;
 
 #[cfg(test)]
@@ -25,11 +28,10 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value as Json;
-
 pub use check::Wanted;
+pub use report::{Check, Explanation, RuleReport};
 
+use self::report::{Halt, ignored, report, skipped};
 use self::template::{Evaluator, Outcome, cut};
 use crate::event::Attributes;
 use crate::worker::WorkerName;
@@ -189,60 +191,6 @@ pub enum Verdict {
     },
 }
 
-/// Why an event's verdict is as it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    /// Every rule of the event's source, in the order of the file.
-    pub rules: Vec<RuleReport>,
-    /// The prompt, where a rule made one.
-    pub prompt: Option<String>,
-    /// Why the event is skipped or failed.
-    pub reason: Option<String>,
-}
-
-/// What a rule made of an event.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RuleReport {
-    /// The rule's worker.
-    pub worker: String,
-    /// Which of the worker's rules it is, from 0.
-    pub rule: usize,
-    /// Whether every check passed.
-    pub matched: bool,
-    /// Its checks. `when` is among them only if all others passed.
-    pub checks: Vec<Check>,
-}
-
-/// One condition of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Check {
-    /// `ignore_actors`, `on`, `filter.<name>` or `when`.
-    pub check: String,
-    /// What the rule asks for.
-    pub wanted: Json,
-    /// What the event has; cut where it is long.
-    pub found: Json,
-    /// Whether the condition holds.
-    pub passed: bool,
-}
-
-/// Where a rule stopped, in the order of its checks: the rule that comes furthest is the nearest.
-enum Halt {
-    On,
-    Filter(usize),
-    When(String),
-}
-
-impl Halt {
-    fn rank(&self) -> u8 {
-        match self {
-            Self::On => 0,
-            Self::Filter(_) => 1,
-            Self::When(_) => 2,
-        }
-    }
-}
-
 impl Rulebook {
     /// Rules in the order of the file.
     pub fn new(rules: Vec<Rule>) -> Self {
@@ -358,84 +306,4 @@ fn ignoring_glob<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {
     globs
         .find(|glob| glob::matches(glob, actor))
         .map(String::as_str)
-}
-
-fn ignored(facts: &Facts<'_>, glob: &str) -> String {
-    let actor = cut(facts.actor.unwrap_or_default(), 100);
-    format!("actor {actor} is ignored ({})", cut(glob, 100))
-}
-
-/// Why no rule matched: what the one that came furthest lacks.
-fn skipped(nearest: Option<&(&Rule, Halt)>, facts: &Facts<'_>) -> String {
-    let Some((rule, halt)) = nearest else {
-        return "no rule is for this source".to_owned();
-    };
-    let definition = &rule.definition;
-    let lacks = match halt {
-        Halt::On => {
-            let event_type = cut(facts.event_type, 100);
-            return format!("no rule's \"on\" takes the type {event_type}");
-        }
-        Halt::Filter(at) => {
-            let name = definition.filter.get(*at).map_or("", |(name, _)| name);
-            match check::found(facts, name) {
-                Json::Null => format!("filter.{name}: {name} is absent"),
-                found => format!("filter.{name}: {name} is {found}"),
-            }
-        }
-        Halt::When(why) => format!("\"when\" {why}"),
-    };
-    let reason = format!(
-        "no rule matched; nearest: rule {} of worker {}: {lacks}",
-        definition.number, definition.worker
-    );
-    cut(&reason, REASON_BYTES_MAX).into_owned()
-}
-
-/// All checks of a rule.
-fn report(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> RuleReport {
-    let definition = &rule.definition;
-    let mut checks = Vec::new();
-    if !facts.ignore_actors.is_empty() {
-        checks.push(Check {
-            check: "ignore_actors".to_owned(),
-            wanted: Json::from(facts.ignore_actors),
-            found: facts.actor.map_or(Json::Null, template::shown_text),
-            passed: ignoring_glob(facts).is_none(),
-        });
-    }
-    checks.push(Check {
-        check: "on".to_owned(),
-        wanted: Json::from(definition.on.as_slice()),
-        found: template::shown_text(facts.event_type),
-        passed: rule.takes(facts.event_type),
-    });
-    for (name, wanted) in &definition.filter {
-        checks.push(Check {
-            check: format!("filter.{name}"),
-            wanted: check::wanted_json(wanted),
-            found: check::found(facts, name),
-            passed: check::passes(facts, name, wanted),
-        });
-    }
-    if let Some(when) = &definition.when
-        && checks.iter().all(|check| check.passed)
-    {
-        let (found, passed) = match evaluator.when(when) {
-            Outcome::Value(found, is_true) => (found, is_true),
-            Outcome::Nothing(why) => (Json::String(why), false),
-        };
-        checks.push(Check {
-            check: "when".to_owned(),
-            wanted: Json::String(when.clone()),
-            found,
-            passed,
-        });
-    }
-    RuleReport {
-        worker: definition.worker.as_str().to_owned(),
-        rule: definition.number,
-        matched: checks.iter().all(|check| check.passed),
-        checks,
-    }
 }

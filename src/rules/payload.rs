@@ -4,88 +4,24 @@
 //! members are found by walking over that range. A member that stands twice is the first of the
 //! two. A `null` is none, and objects and arrays are equal if they are written alike.
 //!
-//! BOUND: one judgement walks over at most [`SCANNED_BYTES_MAX`] bytes, goes at most
+//! BOUND: one judgement walks over at most [`super::meter::SCANNED_BYTES_MAX`] bytes, goes at most
 //! [`DEPTH_MAX`] levels deep, and decodes no text longer than a prompt may be. What lies behind a
 //! bound counts as absent, and the judgement fails with the reason that the [`Meter`] keeps.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering as Memory};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use minijinja::Value;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr};
 use serde::Deserializer as _;
 use serde_json::value::RawValue;
 
-/// Bytes that one judgement may walk over: ten times the largest payload, a fraction of a second.
-pub(super) const SCANNED_BYTES_MAX: u64 = 256 << 20;
+use super::meter::{Bound, Meter};
 
 /// Levels of objects and arrays that can be named: as many as JSON parsers commonly take.
 const DEPTH_MAX: usize = 128;
-
-/// Bounds that a judgement can meet.
-#[derive(Clone, Copy, Debug)]
-enum Bound {
-    Scanned,
-    Depth,
-    Text,
-    Part,
-}
-
-/// What one judgement has read of its payload, and which bound its evaluation has met.
-#[derive(Debug)]
-pub(super) struct Meter {
-    scanned: AtomicU64,
-    text_bytes_max: usize,
-    met: Mutex<Option<Bound>>,
-}
-
-impl Meter {
-    /// A meter for a judgement whose texts have at most `text_bytes_max` bytes.
-    pub(super) fn new(text_bytes_max: usize) -> Self {
-        Self {
-            scanned: AtomicU64::new(0),
-            text_bytes_max,
-            met: Mutex::new(None),
-        }
-    }
-
-    /// Forgets the bound that an earlier evaluation met. What that one has read stays counted.
-    pub(super) fn begin(&self) {
-        *self.met() = None;
-    }
-
-    /// Which bound was met, if one was.
-    pub(super) fn problem(&self) -> Option<&'static str> {
-        Some(match (*self.met())? {
-            Bound::Scanned => "the payload is too large to be searched so often",
-            Bound::Depth => "the payload is nested too deeply there",
-            Bound::Text => "a text of the payload is longer than a prompt may be",
-            Bound::Part => "a part of the payload is larger than a prompt may be",
-        })
-    }
-
-    fn met(&self) -> MutexGuard<'_, Option<Bound>> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that `bytes` are read; `None` where that is too much.
-    fn charge(&self, bytes: usize) -> Option<()> {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let before = self.scanned.fetch_add(bytes, Memory::Relaxed);
-        if before.saturating_add(bytes) > SCANNED_BYTES_MAX {
-            return self.refuse(Bound::Scanned);
-        }
-        Some(())
-    }
-
-    fn refuse(&self, bound: Bound) -> Option<()> {
-        self.met().get_or_insert(bound);
-        None
-    }
-}
 
 /// `text` as a value for rules. Text that is no JSON has no members.
 pub(super) fn value(text: &Arc<str>, meter: &Arc<Meter>) -> Option<Value> {
@@ -348,6 +284,8 @@ impl Members {
     }
 
     fn walk(&mut self) -> Option<Member> {
+        // Once the bound is met, nothing is walked over before it is counted.
+        self.meter.charge(0)?;
         let start = self.at;
         let first = self.peek()?;
         let key = match self.shape {

@@ -1,1 +1,154 @@
 //! Properties of judgements that hold for every event; see `http::properties`.
+#![doc(hidden)]
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value as Json;
+
+use super::{Definition, Facts, REASON_BYTES_MAX, Rule, Rulebook, Verdict, Wanted};
+use crate::event::{Attribute, Attributes};
+use crate::worker::WorkerName;
+
+const PROMPT_BYTES_MAX: usize = 4_096;
+const MARK: &str = "k3v9x0m2q7w1e8r5";
+
+/// Pairs of `when` and `prompt`, as somebody might write them.
+const TEXTS: [(Option<&str>, &str); 10] = [
+    (None, "{{ title | fence }}"),
+    (None, "{{ payload | tojson }}"),
+    (None, "{{ payload }} {{ payload | tojson(2) }}"),
+    (
+        None,
+        "{% for m in payload recursive %}{{ m }};{% if m is iterable and m is not string %}{{ loop(m) }}{% endif %}{% endfor %}",
+    ),
+    (
+        None,
+        "{% for k, v in payload | items %}{{ k }}={{ payload[k] | tojson }}\n{% endfor %}.",
+    ),
+    (
+        Some("payload.a.b == 1 or 'x' in payload.list"),
+        "{{ payload.a.b }}{{ payload.list[-1] }}",
+    ),
+    (
+        Some("number > 3"),
+        "{{ labels | join(', ') }}{{ number * 2 }}",
+    ),
+    (
+        None,
+        "{{ payload | list | sort | unique | map('string') | join('+') }}{{ payload | length }}",
+    ),
+    (
+        None,
+        "{{ title | upper | replace('A', title) | split | join('-') }}{{ title[::-1] }}",
+    ),
+    (
+        None,
+        "{{ payload == [payload] }}{{ [payload, [payload]] | sort }}{{ payload.a | default('-') }}",
+    ),
+];
+
+/// The first three lines of `input` are type, actor and title of an event, the rest is its
+/// payload. Whatever they are, judging ends without a panic and within its bounds, explaining
+/// agrees with it, and a fence has two marks.
+pub fn rules(input: &[u8]) {
+    let input = String::from_utf8_lossy(input);
+    let mut lines = input.splitn(4, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (event_type, actor, title, payload) = (line(), line(), line(), line());
+    let attributes = attributes(title);
+    let ignore_actors = ["*[bot]".to_owned(), "?*a*a*b".to_owned()];
+    let facts = Facts {
+        source: "fuzz",
+        event_type,
+        actor: (!actor.is_empty()).then_some(actor),
+        subject: None,
+        attributes: &attributes,
+        ignore_actors: &ignore_actors,
+        payload: (!payload.is_empty()).then(|| Arc::from(payload)),
+        mark: MARK,
+        prompt_bytes_max: PROMPT_BYTES_MAX,
+    };
+    for (book, (_, template)) in books().iter().zip(TEXTS) {
+        let Some(prompt) = judged(book, &facts) else {
+            continue;
+        };
+        if template == TEXTS[0].1 {
+            assert_eq!(prompt.matches(MARK).count(), 2);
+        }
+        if template == TEXTS[1].1
+            && let Ok(tree) = serde_json::from_str::<Json>(payload)
+        {
+            assert_eq!(serde_json::from_str::<Json>(&prompt).ok(), Some(tree));
+        }
+    }
+    let all = books().iter().flat_map(|book| book.rules.iter().cloned());
+    judged(&Rulebook::new(all.collect()), &facts);
+}
+
+fn attributes(title: &str) -> Attributes {
+    let labels = title.split(' ').map(str::to_owned).collect();
+    let number = i64::try_from(title.len()).unwrap_or(i64::MAX);
+    [
+        ("title", Attribute::from(title)),
+        ("labels", Attribute::Names(labels)),
+        ("number", Attribute::Integer(number)),
+    ]
+    .into_iter()
+    .map(|(name, attribute)| (name.to_owned(), attribute))
+    .collect()
+}
+
+/// The prompt, if there is one.
+fn judged(book: &Rulebook, facts: &Facts<'_>) -> Option<String> {
+    let verdict = book.judge(facts);
+    let explanation = book.explain(facts);
+    let winner = explanation.rules.iter().find(|rule| rule.matched);
+    let (worker, prompt, reason) = match verdict {
+        Verdict::Matched { worker, prompt, .. } => (Some(worker), Some(prompt), None),
+        Verdict::Failed { worker, reason } => (Some(worker), None, Some(reason)),
+        Verdict::Skipped { reason } => (None, None, Some(reason)),
+    };
+    assert_eq!(
+        winner.map(|rule| rule.worker.as_str()),
+        worker.as_ref().map(WorkerName::as_str)
+    );
+    assert_eq!(
+        (&explanation.prompt, &explanation.reason),
+        (&prompt, &reason)
+    );
+    if let Some(reason) = reason {
+        assert!(!reason.is_empty() && reason.len() <= REASON_BYTES_MAX + "...".len());
+    }
+    let prompt = prompt?;
+    assert!(prompt.len() <= PROMPT_BYTES_MAX && !prompt.trim().is_empty());
+    Some(prompt)
+}
+
+/// A book for each pair of texts, its rule for the events of a worker of its own.
+fn books() -> &'static [Rulebook] {
+    static BOOKS: OnceLock<Vec<Rulebook>> = OnceLock::new();
+    BOOKS.get_or_init(|| {
+        let rules = TEXTS.iter().enumerate().map(|(number, (when, prompt))| {
+            let definition = Definition {
+                worker: format!("worker-{number}")
+                    .parse()
+                    .unwrap_or_else(|error| panic!("{error}")),
+                number,
+                source: "fuzz".to_owned(),
+                on: vec!["push".to_owned(), "pull_request.*".to_owned()],
+                filter: match number % 2 {
+                    0 => Vec::new(),
+                    _ => vec![(
+                        "type".to_owned(),
+                        vec![Wanted::Integer(1), Wanted::Text("push".to_owned())],
+                    )],
+                },
+                when: when.map(str::to_owned),
+                prompt: (*prompt).to_owned(),
+                auto: true,
+            };
+            Rule::compile(definition).unwrap_or_else(|error| panic!("{error}"))
+        });
+        rules.map(|rule| Rulebook::new(vec![rule])).collect()
+    })
+}

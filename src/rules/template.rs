@@ -1,46 +1,42 @@
 //! Evaluates the `when` and the `prompt` of a rule.
 //!
-//! Each evaluation has an environment of its own: its bounds and its fence depend on the event,
-//! and a rule's text is read in microseconds. What a template has not is what it does not need:
-//! no macros, no inclusion, and no functions and filters that show more than they are given or
-//! collect before they count.
+//! Each judgement has an environment of its own, since bounds and fence depend on the event. A
+//! rule's text is read anew each time, which takes microseconds.
 //!
 //! BOUND: [`FUEL`] steps, and with them the bytes that a template makes of other texts; the
-//! prompt's own length while it is written; what [`Meter`] bounds of the payload. What remains is
-//! in the hands of who writes the rules alone: a list multiplied in the template and made a text
-//! by `~` takes memory before it is counted.
+//! prompt's own length while it is written; the length of a tag and their number; what [`Meter`]
+//! bounds of the payload. What remains is in the hands of who writes the rules alone: a list
+//! multiplied in the template and made a text by `~` takes memory before it is counted.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
-    escape_formatter,
-};
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
-use super::payload::{self, Meter, View};
+use super::environment::{Bounded, FUEL, environment};
+use super::meter::Meter;
+use super::payload;
 use super::{CompileError, Facts, Part};
 use crate::event::Attribute;
-
-/// Steps of an evaluation: some ten milliseconds. One step also pays for 64 bytes of text that
-/// a template makes, so these are 6 MB of it as well.
-const FUEL: u64 = 100_000;
 
 /// A prompt may need more: 4 bytes of work for each byte that it can have.
 const PROMPT_BYTES_OF_STEP: usize = 16;
 
+/// Bytes of an expression or of what stands between the marks of a tag, at most. A parser calls
+/// itself for each operator, so these bound its stack: `1+1+1` is a level for each two bytes.
+const TAG_BYTES_MAX: usize = 2_048;
+
+/// Tags of a template at most: each may put what the one before made one level deeper.
+const TAGS_MAX: usize = 1_000;
+
 /// Bytes of a message about an evaluation, which may quote what came from outside.
 const MESSAGE_BYTES_MAX: usize = 300;
-
-/// Spaces of a level that `tojson` indents by at most.
-const INDENT_MAX: usize = 16;
 
 /// The largest number of bytes of a value that is shown to a person.
 const SHOWN_BYTES_MAX: usize = 256;
@@ -60,6 +56,8 @@ pub(super) struct Evaluator<'a> {
     meter: Arc<Meter>,
     /// Made with the first evaluation: most events match no rule before it.
     names: OnceCell<Value>,
+    /// That of every `when`: there may be many, and making it takes longer than using it.
+    of_whens: OnceCell<Environment<'static>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -68,13 +66,14 @@ impl<'a> Evaluator<'a> {
             facts,
             meter: Arc::new(Meter::new(facts.prompt_bytes_max)),
             names: OnceCell::new(),
+            of_whens: OnceCell::new(),
         }
     }
 
     /// The value of `expression`.
     pub(super) fn when(&self, expression: &str) -> Outcome {
         self.meter.begin();
-        let environment = self.environment();
+        let environment: &Environment<'_> = self.of_whens.get_or_init(|| self.environment());
         let value = environment
             .compile_expression(expression)
             .and_then(|compiled| compiled.eval(self.names()));
@@ -196,11 +195,19 @@ pub(super) fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileErr
     let environment = environment(UndefinedBehavior::Chainable, "", MESSAGE_BYTES_MAX);
     let mut names_payload = false;
     if let Some(when) = when {
+        if when.len() > TAG_BYTES_MAX {
+            return Err(CompileError {
+                part: Part::When,
+                line: 1,
+                message: format!("an expression has at most {TAG_BYTES_MAX} bytes"),
+            });
+        }
         let refused = |error| refusal(Part::When, when, &error);
         let compiled = environment.compile_expression(when).map_err(refused)?;
         names_payload |= compiled.undeclared_variables(false).contains("payload");
         refuse_unknown(Part::When, when, compiled.eval(()).map(drop))?;
     }
+    bound_tags(prompt)?;
     let compiled = environment
         .template_from_named_str("prompt", prompt)
         .map_err(|error| refusal(Part::Prompt, prompt, &error))?;
@@ -208,6 +215,38 @@ pub(super) fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileErr
     let rendered = compiled.render_captured_to((), io::sink()).map(drop);
     refuse_unknown(Part::Prompt, prompt, rendered)?;
     Ok(names_payload)
+}
+
+/// Refuses tags that are too long or too many.
+fn bound_tags(prompt: &str) -> Result<(), CompileError> {
+    let refused = |at: usize, message: String| {
+        let before = prompt.get(..at).unwrap_or_default();
+        Err(CompileError {
+            part: Part::Prompt,
+            line: before.matches('\n').count() + 1,
+            message,
+        })
+    };
+    let mut rest = prompt;
+    let mut count = 0;
+    while let Some((open, close)) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")]
+        .into_iter()
+        .filter_map(|(open, close)| rest.find(open).map(|at| (at, close)))
+        .min()
+    {
+        let tag = rest.get(open..).unwrap_or_default();
+        let length = tag.find(close).unwrap_or(tag.len());
+        let at = prompt.len() - tag.len();
+        count += 1;
+        if count > TAGS_MAX {
+            return refused(at, format!("a template has at most {TAGS_MAX} tags"));
+        }
+        if length > TAG_BYTES_MAX && close != "#}" {
+            return refused(at, format!("a tag has at most {TAG_BYTES_MAX} bytes"));
+        }
+        rest = tag.get(length..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// A run without an event fails for many reasons; that a filter does not exist is one whatever
@@ -237,190 +276,6 @@ fn refusal(part: Part, text: &str, error: &Error) -> CompileError {
             None => error.kind().to_string(),
         },
     }
-}
-
-fn environment(undefined: UndefinedBehavior, mark: &str, max: usize) -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(undefined);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_fuel(Some(FUEL));
-    // Names of what is absent are known in this mode alone.
-    environment.set_debug(true);
-    // A prompt ends as it is written.
-    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
-        environment.set_syntax(syntax);
-    }
-    environment.set_formatter(move |out, state, value| format(out, state, value, max));
-    // They show the whole environment, or build lists and maps before they are counted.
-    for name in ["debug", "dict", "namespace"] {
-        environment.remove_global(name);
-    }
-    for name in ["chain", "pprint"] {
-        environment.remove_filter(name);
-    }
-    let mark: Arc<str> = Arc::from(mark);
-    environment.add_filter("fence", move |state: &mut State<'_, '_>, value: Value| {
-        fence(&state.format(value)?, &mark, max)
-    });
-    environment.add_filter(
-        "tojson",
-        move |state: &mut State<'_, '_>, value: Value, indent: Option<Value>, more: Kwargs| {
-            to_json(state, &value, indent, &more, max)
-        },
-    );
-    environment.add_filter(
-        "join",
-        move |state: &mut State<'_, '_>,
-              list: Value,
-              joiner: Option<Cow<'_, str>>,
-              more: Kwargs| { join(state, list, joiner.as_deref(), &more, max) },
-    );
-    environment.add_filter("split", split);
-    environment.add_filter("lines", |state: &State<'_, '_>, text: Cow<'_, str>| {
-        pieces(state, text.lines())
-    });
-    environment
-}
-
-/// Writes a value. An object is written piece by piece, so that one that prints endlessly is cut
-/// before it takes memory, even where the template captures it.
-fn format(
-    out: &mut Output<'_>,
-    state: &mut State<'_, '_>,
-    value: &Value,
-    max: usize,
-) -> Result<(), Error> {
-    if value.is_none() {
-        return Err(Error::new(ErrorKind::UndefinedError, "null"));
-    }
-    if value.as_object().is_none() || *state.auto_escape() != AutoEscape::None {
-        return escape_formatter(out, state, value);
-    }
-    let mut bounded = BoundedOutput { out, left: max };
-    write!(bounded, "{value}").map_err(|_| too_long(max))
-}
-
-fn too_long(max: usize) -> Error {
-    Error::new(
-        ErrorKind::InvalidOperation,
-        format!("a text grows beyond {max} bytes"),
-    )
-}
-
-/// Puts `text` between lines that carry `mark`. Whoever wrote the text does not know the mark and
-/// so cannot write the line that ends it.
-fn fence(text: &str, mark: &str, max: usize) -> Result<String, Error> {
-    if text.len() > max {
-        return Err(too_long(max));
-    }
-    // A text that has the mark nonetheless loses it: the star is in no mark.
-    let text = match mark.is_empty() {
-        false if text.contains(mark) => Cow::Owned(text.replace(mark, "*")),
-        _ => Cow::Borrowed(text),
-    };
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(format!(
-        "<<<untrusted text, {mark}>>>\n{text}\n<<<end of untrusted text, {mark}>>>"
-    ))
-}
-
-fn to_json(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    indent: Option<Value>,
-    more: &Kwargs,
-    max: usize,
-) -> Result<Value, Error> {
-    if value.is_undefined() {
-        // The error of a template that writes it.
-        return state.format(value.clone()).map(Value::from);
-    }
-    let indent = match indent {
-        Some(indent) => Some(indent),
-        None => more.get::<Option<Value>>("indent")?,
-    };
-    more.assert_all_used()?;
-    let spaces = match indent {
-        Some(indent) if indent.kind() == ValueKind::Bool => usize::from(indent.is_true()) * 2,
-        Some(indent) => indent.as_usize().unwrap_or(0).min(INDENT_MAX),
-        None => 0,
-    };
-    if let Some(view) = value.downcast_object_ref::<View>().filter(|_| spaces == 0) {
-        return match view.written() {
-            written if written.len() > max => Err(too_long(max)),
-            written => Ok(Value::from(written)),
-        };
-    }
-    let mut written = Bounded::new(max);
-    let done = if spaces == 0 {
-        serde_json::to_writer(&mut written, value)
-    } else {
-        let spaces = " ".repeat(spaces);
-        let pretty = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-        let mut serializer = serde_json::Serializer::with_formatter(&mut written, pretty);
-        serde::Serialize::serialize(value, &mut serializer)
-    };
-    match done {
-        Ok(()) => Ok(Value::from(written.into_text())),
-        Err(_) if written.is_full => Err(too_long(max)),
-        Err(error) => Err(Error::new(ErrorKind::BadSerialization, error.to_string())),
-    }
-}
-
-fn join(
-    state: &mut State<'_, '_>,
-    list: Value,
-    joiner: Option<&str>,
-    more: &Kwargs,
-    max: usize,
-) -> Result<Value, Error> {
-    if list.is_undefined() {
-        return state.format(list).map(Value::from);
-    }
-    let attribute = more.get::<Option<&str>>("attribute")?;
-    let named = more.get::<Option<Cow<'_, str>>>("d")?;
-    more.assert_all_used()?;
-    let joiner = joiner.or(named.as_deref()).unwrap_or_default();
-    let mut joined = Bounded::new(max);
-    for (at, item) in list.try_iter()?.enumerate() {
-        state.consume_fuel(1)?;
-        let item = match attribute {
-            Some(name) => item.get_attr(name)?,
-            None => item,
-        };
-        let joiner = if at > 0 { joiner } else { "" };
-        write!(joined, "{joiner}{item}").map_err(|_| too_long(max))?;
-    }
-    Ok(Value::from(joined.into_text()))
-}
-
-fn split(
-    state: &State<'_, '_>,
-    text: Cow<'_, str>,
-    separator: Option<Cow<'_, str>>,
-    splits_max: Option<i64>,
-) -> Result<Value, Error> {
-    let pieces_max = splits_max
-        .and_then(|max| usize::try_from(max).ok())
-        .map_or(usize::MAX, |max| max.saturating_add(1));
-    match separator {
-        Some(separator) => pieces(state, text.splitn(pieces_max, separator.as_ref())),
-        None if pieces_max == usize::MAX => pieces(state, text.split_whitespace()),
-        None => Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "name a separator where the number of splits is limited",
-        )),
-    }
-}
-
-/// A list of texts, each paid for before it is made.
-fn pieces<'a>(state: &State<'_, '_>, texts: impl Iterator<Item = &'a str>) -> Result<Value, Error> {
-    let mut list = Vec::new();
-    for text in texts {
-        state.consume_fuel(1)?;
-        list.push(Value::from(text));
-    }
-    Ok(Value::from(list))
 }
 
 /// What an evaluation named in vain.
@@ -515,73 +370,4 @@ fn shown(value: &Value) -> Json {
 /// A text as a person sees it.
 pub(super) fn shown_text(text: &str) -> Json {
     Json::String(cut(text, SHOWN_BYTES_MAX).into_owned())
-}
-
-/// Takes so many bytes and refuses more.
-struct Bounded {
-    bytes: Vec<u8>,
-    max: usize,
-    is_full: bool,
-}
-
-impl Bounded {
-    fn new(max: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            max,
-            is_full: false,
-        }
-    }
-
-    /// Adds what there is room for.
-    fn add(&mut self, bytes: &[u8]) -> bool {
-        let room = self.max.saturating_sub(self.bytes.len());
-        self.is_full |= bytes.len() > room;
-        self.bytes
-            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        !self.is_full
-    }
-
-    /// The text; a character that was cut is replaced.
-    fn into_text(self) -> String {
-        String::from_utf8(self.bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-    }
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.add(bytes) {
-            Ok(bytes.len())
-        } else {
-            Err(io::ErrorKind::FileTooLarge.into())
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl fmt::Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.add(text.as_bytes()) {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
-    }
-}
-
-/// Hands so many bytes on and refuses more.
-struct BoundedOutput<'a, 'b> {
-    out: &'a mut Output<'b>,
-    left: usize,
-}
-
-impl fmt::Write for BoundedOutput<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.left = self.left.checked_sub(text.len()).ok_or(fmt::Error)?;
-        self.out.write_str(text)
-    }
 }

@@ -1,9 +1,14 @@
 //! Tests of rules: what matches, what is said about it, and what no event can make of them.
 
+mod bounds;
 mod judging;
+mod payloads;
 mod prompts;
+mod seeds;
 
 use std::sync::Arc;
+
+use serde_json::Value as Json;
 
 use super::*;
 use crate::event::Attribute;

@@ -1,0 +1,120 @@
+//! Linear: the HMAC of the body as bare hexadecimal digits; the time of sending is in the body.
+
+use data_encoding::HEXLOWER;
+
+use super::pick;
+use super::reading::{Reading, Unreadable, joined};
+use super::signature::{self, Keys, Rejection};
+use super::table::{self, Form, Line};
+use super::{Fields, Headers, Outgoing, Sender};
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+
+const SIGNATURE: &str = "linear-signature";
+
+/// The field that holds the time of sending, in milliseconds.
+const SENT: &str = "webhookTimestamp";
+
+/// Milliseconds between sending and receiving at most, either way.
+const TOLERANCE_MS: u64 = 60_000;
+
+const TABLE: &[Line] = &[
+    (
+        "number",
+        Form::Integer,
+        &["data.number", "data.issue.number"],
+    ),
+    (
+        "title",
+        Form::Text,
+        &["data.title", "data.issue.title", "data.name"],
+    ),
+    ("body", Form::Text, &["data.body", "data.description"]),
+    ("sender", Form::Text, &["actor.name"]),
+    ("labels", Form::Names, &["data.labels[].name"]),
+    ("url", Form::Text, &["url", "data.url"]),
+];
+
+/// What is asked for beside the attributes.
+const FACTS: [&str; 5] = ["type", "action", "actor.name", "data.identifier", "data.id"];
+
+pub(super) struct Linear {
+    keys: Keys,
+}
+
+impl Linear {
+    pub(super) fn new(secrets: &[Secret]) -> Result<Self, String> {
+        Ok(Self {
+            keys: Keys::of_texts(secrets)?,
+        })
+    }
+}
+
+impl Sender for Linear {
+    fn verify(&self, headers: &dyn Headers, body: &[u8], now: Timestamp) -> Result<(), Rejection> {
+        let tag = signature::hex(signature::required(headers, SIGNATURE)?, "")?;
+        self.keys.over(&[body]).check(&tag)?;
+        signature::check_millis(sent(body)?, now, TOLERANCE_MS)
+    }
+
+    fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
+        let picked = pick::pick(payload, table::paths(TABLE).chain(FACTS))?;
+        let event = headers
+            .header("linear-event")
+            .filter(|event| !event.is_empty());
+        let event = event.map(str::to_owned).or_else(|| picked.word("type"));
+        Ok(Reading {
+            event_type: joined(event, picked.word("action")),
+            delivery_id: headers.header("linear-delivery").map(str::to_owned),
+            actor: picked.word("actor.name"),
+            subject: picked.first_word(&["data.identifier", "data.id"]),
+            attributes: table::attributes(TABLE, &picked),
+            challenge: None,
+        })
+    }
+
+    fn sign(&self, outgoing: &Outgoing<'_>) -> Result<Fields, String> {
+        let is_fresh = sent(outgoing.body)
+            .and_then(|sent| signature::check_millis(sent, outgoing.now, TOLERANCE_MS))
+            .is_ok();
+        if !is_fresh {
+            return Err(format!(
+                "the field {SENT} must be the time of sending in milliseconds, which is {}",
+                outgoing.now.as_millis()
+            ));
+        }
+        let tag = self.keys.sign(&[outgoing.body])?;
+        Ok(super::fields([
+            ("linear-event", outgoing.event().to_owned()),
+            ("linear-delivery", outgoing.delivery_id.to_owned()),
+            (SIGNATURE, HEXLOWER.encode(&tag)),
+        ]))
+    }
+}
+
+/// The time of sending. Read only of a body whose signature is right, or of one's own.
+fn sent(body: &[u8]) -> Result<u64, Rejection> {
+    let text = str::from_utf8(body).map_err(|_| Rejection::MissingTimestamp)?;
+    let picked = pick::pick(text, [SENT]).map_err(|_| Rejection::MissingTimestamp)?;
+    let sent = picked.first(SENT).ok_or(Rejection::MissingTimestamp)?;
+    signature::timestamp(sent)
+}
+
+/// See [`super::Source::stamp`]. A body without the field stays as it is.
+pub(super) fn stamp(body: Vec<u8>, now: Timestamp) -> Vec<u8> {
+    let text = str::from_utf8(&body).ok();
+    let place = text.and_then(|text| {
+        let picked = pick::pick(text, [SENT]).ok()?;
+        let value = picked.first(SENT)?;
+        // The value is a piece of the text.
+        let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+        Some(start..start.checked_add(value.len())?)
+    });
+    let Some((front, behind)) = place.and_then(|place| {
+        let front = body.get(..place.start)?;
+        Some((front, body.get(place.end..)?))
+    }) else {
+        return body;
+    };
+    [front, now.as_millis().to_string().as_bytes(), behind].concat()
+}

@@ -29,6 +29,7 @@ pub mod event;
 pub mod http;
 pub mod id;
 pub mod logging;
+pub mod matcher;
 pub mod queue;
 pub mod roster;
 pub mod rules;

@@ -25,6 +25,9 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
+    /// The code of [`ApiError::bad_signature`].
+    pub(super) const BAD_SIGNATURE: &'static str = "bad_signature";
+
     pub(super) fn new(
         status: u16,
         code: &'static str,
@@ -69,6 +72,25 @@ impl ApiError {
 
     pub(super) fn unknown_event(id: EventId) -> Self {
         Self::new(404, "unknown_event", format!("there is no event {id}"))
+    }
+
+    /// The name may be any text, so only one that a source could have is repeated.
+    pub(super) fn unknown_source(name: &str) -> Self {
+        let message = if name.parse::<WorkerName>().is_ok() {
+            format!("there is no source {name}")
+        } else {
+            "there is no source of that name".to_owned()
+        };
+        Self::new(404, "unknown_source", message)
+    }
+
+    /// 401, the same whatever is wrong with a delivery's signature.
+    pub(super) fn bad_signature() -> Self {
+        Self::new(
+            401,
+            Self::BAD_SIGNATURE,
+            "the delivery's signature is missing, wrong or too old; the server's log says which",
+        )
     }
 
     pub(super) fn unknown_worker(name: &WorkerName) -> Self {

@@ -10,6 +10,7 @@
 mod auth;
 mod change;
 mod error;
+mod events;
 mod health;
 mod list;
 mod memory;
@@ -18,13 +19,14 @@ pub mod properties;
 mod query;
 mod refusals;
 mod route;
+mod rules;
 mod submission;
 mod tasks;
 mod view;
+mod webhooks;
 mod workers;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use smol::{Executor, lock};
@@ -37,6 +39,7 @@ use self::route::{Access, Body, Endpoint, Target};
 use crate::budget::Budget;
 use crate::drain::{Cause, Drain};
 use crate::http::{Admission, Head, Reply, Request, Service};
+use crate::matcher::Matcher;
 use crate::queue::Queue;
 use crate::roster::Roster;
 use crate::secret::{Keyring, Secret};
@@ -47,8 +50,10 @@ const WORKER_BODY_MAX: u64 = 64 << 10;
 /// What an [`Api`] works with.
 #[derive(Debug)]
 pub struct Parts {
-    /// Tasks and registered workers.
+    /// Tasks, events and registered workers.
     pub queue: Queue,
+    /// Sources of events, and the rules about them.
+    pub matcher: Matcher,
     /// The workers there are.
     pub roster: Roster,
     /// Memory for what is shown.
@@ -59,22 +64,32 @@ pub struct Parts {
     pub addr: SocketAddr,
     /// Keys that open the API; empty: it is open.
     pub api_keys: Vec<Secret>,
-    /// Bytes of a `POST /task` body at most.
-    pub task_body_max: u64,
+    /// What bodies may have.
+    pub body_limits: BodyLimits,
     /// Runs what must come to its end though its client is gone.
     pub executor: Arc<Executor<'static>>,
+}
+
+/// Bytes of bodies at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Of `POST /task`.
+    pub task: u64,
+    /// Of `POST /webhook/{source}` and `POST /rules/test`.
+    pub webhook: u64,
 }
 
 /// Answers requests.
 #[derive(Debug)]
 pub struct Api {
     queue: Queue,
+    matcher: Matcher,
     roster: Roster,
     budget: Budget,
     drain: Drain,
     is_loopback: bool,
     keys: RwLock<Arc<Keyring>>,
-    task_body_max: AtomicU64,
+    body_limits: RwLock<BodyLimits>,
     /// Held for reading while a task is submitted, for writing while a worker is registered or
     /// removed.
     worker_changes: Arc<lock::RwLock<()>>,
@@ -87,12 +102,13 @@ impl Api {
     pub fn new(parts: Parts) -> Self {
         Self {
             queue: parts.queue,
+            matcher: parts.matcher,
             roster: parts.roster,
             budget: parts.budget,
             drain: parts.drain,
             is_loopback: is_loopback(parts.addr.ip()),
             keys: RwLock::new(Arc::new(Keyring::new(&parts.api_keys))),
-            task_body_max: AtomicU64::new(parts.task_body_max),
+            body_limits: RwLock::new(parts.body_limits),
             worker_changes: Arc::default(),
             executor: parts.executor,
             refusals: Refusals::default(),
@@ -105,9 +121,12 @@ impl Api {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// Replaces the limit of `POST /task` bodies, in bytes.
-    pub fn set_task_body_max(&self, task_body_max: u64) {
-        self.task_body_max.store(task_body_max, Ordering::Relaxed);
+    /// Replaces the limits of bodies.
+    pub fn set_body_limits(&self, limits: BodyLimits) {
+        *self
+            .body_limits
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     fn check(&self, head: &Head) -> Result<Admission, ApiError> {
@@ -115,17 +134,31 @@ impl Api {
         if route.access == Access::Keyed {
             self.check_caller(head)?;
         }
-        let (endpoint, body) = match route.target {
-            Target::Endpoint { endpoint, body, .. } => (endpoint, body),
+        let (endpoint, segment, body) = match route.target {
+            Target::Endpoint {
+                endpoint,
+                segment,
+                body,
+            } => (endpoint, segment, body),
             Target::Options { .. } => return Ok(Admission::NoBody),
             Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
             Target::Unknown => return Err(ApiError::unknown_path()),
         };
         check_running(self.drain.cause(), endpoint)?;
+        let limits = *self
+            .body_limits
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         Ok(match body {
             Body::Ignored => Admission::NoBody,
             Body::Worker => Admission::Body(WORKER_BODY_MAX),
-            Body::Task => Admission::Body(self.task_body_max.load(Ordering::Relaxed)),
+            Body::Task => Admission::Body(limits.task),
+            Body::RuleTest => Admission::Body(limits.webhook),
+            Body::Webhook => {
+                // Nobody's body is read for a source that is not there.
+                self.webhook_source(segment)?;
+                Admission::Body(limits.webhook)
+            }
         })
     }
 
@@ -161,6 +194,17 @@ impl Api {
             Endpoint::ListWorkers => self.list_workers().await,
             Endpoint::PutWorker => self.put_worker(segment, &body).await,
             Endpoint::DeleteWorker => self.delete_worker(segment).await,
+            Endpoint::ReceiveWebhook => {
+                let name = segment.to_owned();
+                self.receive_webhook(head, &name, body, permit).await
+            }
+            Endpoint::ListEvents => self.list_events(&head).await,
+            Endpoint::ShowEvent => self.show_event(segment).await,
+            Endpoint::ExplainEvent => self.explain_event(segment).await,
+            Endpoint::ReplayEvent => self.replay_event(segment).await,
+            Endpoint::ApproveEvent => self.approve_event(segment).await,
+            Endpoint::TestRules => self.test_rules(body, permit).await,
+            Endpoint::ListRefusals => self.list_refusals(),
         }
     }
 
@@ -187,7 +231,9 @@ fn check_running(cause: Option<Cause>, endpoint: Endpoint) -> Result<(), ApiErro
     match (cause, endpoint) {
         (None, _) | (_, Endpoint::Health) => Ok(()),
         (Some(Cause::StoreFailed), _) => Err(ApiError::store_failed()),
-        (Some(Cause::Asked), Endpoint::SubmitTask) => Err(ApiError::draining()),
+        (Some(Cause::Asked), Endpoint::SubmitTask | Endpoint::ReceiveWebhook) => {
+            Err(ApiError::draining())
+        }
         (Some(Cause::Asked), _) => Ok(()),
     }
 }
@@ -205,6 +251,11 @@ mod tests {
         for (cause, endpoint, code) in [
             (None, Endpoint::SubmitTask, None),
             (Some(Cause::Asked), Endpoint::SubmitTask, Some("draining")),
+            (
+                Some(Cause::Asked),
+                Endpoint::ReceiveWebhook,
+                Some("draining"),
+            ),
             (Some(Cause::Asked), Endpoint::ShowTask, None),
             (Some(Cause::Asked), Endpoint::CancelTask, None),
             (Some(Cause::Asked), Endpoint::Health, None),

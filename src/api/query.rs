@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::ApiError;
-use crate::queue::Filter;
+use crate::http::percent_encoded;
+use crate::queue::{EventFilter, Filter};
 
 /// Tasks on a page where `limit` is absent.
 const LIMIT_DEFAULT: usize = 100;
@@ -21,34 +22,65 @@ const SHOWN_MAX: usize = 64;
 
 /// The parameters of `GET /tasks`.
 pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
-    let limit = match parameter(query, "limit")? {
-        None => LIMIT_DEFAULT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit) && is_digits(&text))
-            .ok_or_else(|| bad("limit", &text, format_args!("it is 1 to {LIMIT_MAX}")))?,
-    };
     Ok(Filter {
         state: parsed(query, "state")?,
         worker: parsed(query, "worker")?,
         before: parsed(query, "before")?,
-        limit,
+        limit: limit(query)?,
     })
+}
+
+/// The parameters of `GET /events`.
+pub(super) fn event_filter(query: &str) -> Result<EventFilter, ApiError> {
+    Ok(EventFilter {
+        state: parsed(query, "state")?,
+        source: parameter(query, "source")?,
+        event_type: parameter(query, "type")?,
+        before: parsed(query, "before")?,
+        limit: limit(query)?,
+    })
+}
+
+fn limit(query: &str) -> Result<usize, ApiError> {
+    match parameter(query, "limit")? {
+        None => Ok(LIMIT_DEFAULT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit) && is_digits(&text))
+            .ok_or_else(|| bad("limit", &text, format_args!("it is 1 to {LIMIT_MAX}"))),
+    }
 }
 
 /// The target of the page that follows `filter`'s, whose last task is `filter.before`.
 pub(super) fn tasks_target(filter: &Filter) -> String {
-    // No value here needs percent-encoding: each is made of unreserved characters (RFC 3986).
-    let mut target = format!("/tasks?limit={}", filter.limit);
-    let mut add = |name, value: Option<&dyn Display>| {
+    let parameters: [(_, Option<&dyn Display>); 3] = [
+        ("state", filter.state.as_ref().map(|state| state as _)),
+        ("worker", filter.worker.as_ref().map(|worker| worker as _)),
+        ("before", filter.before.as_ref().map(|before| before as _)),
+    ];
+    target("/tasks", filter.limit, &parameters)
+}
+
+/// The target of the page that follows `filter`'s, whose last event is `filter.before`.
+pub(super) fn events_target(filter: &EventFilter) -> String {
+    let (source, event_type) = (filter.source.as_ref(), filter.event_type.as_ref());
+    let parameters: [(_, Option<&dyn Display>); 4] = [
+        ("state", filter.state.as_ref().map(|state| state as _)),
+        ("source", source.map(|source| source as _)),
+        ("type", event_type.map(|event_type| event_type as _)),
+        ("before", filter.before.as_ref().map(|before| before as _)),
+    ];
+    target("/events", filter.limit, &parameters)
+}
+
+fn target(path: &str, limit: usize, parameters: &[(&str, Option<&dyn Display>)]) -> String {
+    let mut target = format!("{path}?limit={limit}");
+    for (name, value) in parameters {
         if let Some(value) = value {
-            target.extend(["&", name, "=", &value.to_string()]);
+            target.extend(["&", name, "=", &percent_encoded(&value.to_string())]);
         }
-    };
-    add("state", filter.state.as_ref().map(|state| state as _));
-    add("worker", filter.worker.as_ref().map(|worker| worker as _));
-    add("before", filter.before.as_ref().map(|before| before as _));
+    }
     target
 }
 

@@ -17,6 +17,14 @@ pub(super) enum Endpoint {
     ListWorkers,
     PutWorker,
     DeleteWorker,
+    ReceiveWebhook,
+    ListEvents,
+    ShowEvent,
+    ExplainEvent,
+    ReplayEvent,
+    ApproveEvent,
+    TestRules,
+    ListRefusals,
 }
 
 /// Who may call an endpoint.
@@ -37,6 +45,10 @@ pub(super) enum Body {
     Task,
     /// It is a worker's settings.
     Worker,
+    /// It is a delivery.
+    Webhook,
+    /// It is a payload for the rules.
+    RuleTest,
 }
 
 /// Method, path, meaning, access, body. `{}` stands for one path segment that is not empty.
@@ -107,6 +119,62 @@ const TABLE: &[Line] = &[
         Access::Keyed,
         Body::Ignored,
     ),
+    Line(
+        Method::Post,
+        "/webhook/{}",
+        Endpoint::ReceiveWebhook,
+        Access::Open,
+        Body::Webhook,
+    ),
+    Line(
+        Method::Get,
+        "/events",
+        Endpoint::ListEvents,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/event/{}",
+        Endpoint::ShowEvent,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/event/{}/why",
+        Endpoint::ExplainEvent,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Post,
+        "/event/{}/replay",
+        Endpoint::ReplayEvent,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Post,
+        "/event/{}/approve",
+        Endpoint::ApproveEvent,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Post,
+        "/rules/test",
+        Endpoint::TestRules,
+        Access::Keyed,
+        Body::RuleTest,
+    ),
+    Line(
+        Method::Get,
+        "/refusals",
+        Endpoint::ListRefusals,
+        Access::Keyed,
+        Body::Ignored,
+    ),
 ];
 
 /// Where a request goes.
@@ -139,7 +207,7 @@ pub(super) fn find(method: Method, path: &str) -> Route<'_> {
         Method::Head => Method::Get,
         other => other,
     };
-    // Webhooks are signed by their senders, who have no key; none is received yet.
+    // Webhooks are signed by their senders, who have no key, whatever path they were given.
     let is_webhook = method == Method::Post && path.starts_with("/webhook/");
     let mut access = if is_webhook {
         Access::Open
@@ -222,6 +290,14 @@ mod tests {
             (Method::Get, "/workers", E::ListWorkers, ""),
             (Method::Put, "/worker/a.b-c_d", E::PutWorker, "a.b-c_d"),
             (Method::Delete, "/worker/%61", E::DeleteWorker, "%61"),
+            (Method::Post, "/webhook/github", E::ReceiveWebhook, "github"),
+            (Method::Get, "/events", E::ListEvents, ""),
+            (Method::Get, "/event/0k3v", E::ShowEvent, "0k3v"),
+            (Method::Get, "/event/0k3v/why", E::ExplainEvent, "0k3v"),
+            (Method::Post, "/event/0k3v/replay", E::ReplayEvent, "0k3v"),
+            (Method::Post, "/event/0k3v/approve", E::ApproveEvent, "0k3v"),
+            (Method::Post, "/rules/test", E::TestRules, ""),
+            (Method::Get, "/refusals", E::ListRefusals, ""),
         ] {
             let route = find(method, path);
             let Target::Endpoint {
@@ -255,6 +331,11 @@ mod tests {
             "/worker",
             "/worker/",
             "/workers/a",
+            "/webhook",
+            "/webhook/",
+            "/webhook/a/b",
+            "/event/a/why/",
+            "/rules",
             "/%74asks",
             "/tasks%20",
         ] {
@@ -274,6 +355,10 @@ mod tests {
             ("/tasks", "GET, HEAD, OPTIONS"),
             ("/workers", "GET, HEAD, OPTIONS"),
             ("/worker/a", "DELETE, OPTIONS, PUT"),
+            ("/webhook/github", "OPTIONS, POST"),
+            ("/event/0k3v", "GET, HEAD, OPTIONS"),
+            ("/event/0k3v/why", "GET, HEAD, OPTIONS"),
+            ("/rules/test", "OPTIONS, POST"),
         ] {
             let allow = allowed.to_owned();
             let refused = find(Method::Patch, path).target;
@@ -285,12 +370,13 @@ mod tests {
     }
 
     #[test]
-    fn health_alone_is_open_whatever_the_method() {
+    fn health_and_webhooks_alone_are_open_whatever_the_method() {
         for Line(_, pattern, endpoint, ..) in TABLE {
             let path = pattern.replace("{}", "x");
             for method in [Method::Get, Method::Put, Method::Options, Method::Patch] {
                 let is_open = find(method, &path).access == Access::Open;
-                assert_eq!(is_open, *endpoint == Endpoint::Health, "{path}");
+                let expected = matches!(endpoint, Endpoint::Health | Endpoint::ReceiveWebhook);
+                assert_eq!(is_open, expected, "{path}");
             }
         }
     }

@@ -100,7 +100,7 @@ fn invalid_json(message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError 
     ApiError::new(400, "invalid_json", message)
 }
 
-fn string(field: &'static str, value: &RawValue) -> Result<String, ApiError> {
+pub(super) fn string(field: &'static str, value: &RawValue) -> Result<String, ApiError> {
     if !value.get().starts_with('"') {
         return Err(bad_field(field, "a string"));
     }
@@ -109,7 +109,7 @@ fn string(field: &'static str, value: &RawValue) -> Result<String, ApiError> {
         .map_err(|_| invalid_json(format!("\"{field}\" has a \\u escape that is no character")))
 }
 
-fn bad_field(field: &'static str, right: &'static str) -> ApiError {
+pub(super) fn bad_field(field: &'static str, right: &'static str) -> ApiError {
     ApiError::new(400, "bad_field", format!("\"{field}\" must be {right}"))
 }
 

@@ -25,9 +25,36 @@ pub(super) enum Command {
     Health {
         addr: Option<String>,
     },
+    Events(EventsArgs),
+    Webhook(WebhookArgs),
     /// Help on a command, or on the program where it is absent.
     Help(Option<Topic>),
     Version,
+}
+
+/// What `mecha events` is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct EventsArgs {
+    pub(super) addr: Option<String>,
+    pub(super) api_key: Option<Secret>,
+    pub(super) state: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) event_type: Option<String>,
+    pub(super) limit: Option<String>,
+    pub(super) json: bool,
+}
+
+/// What `mecha webhook` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WebhookArgs {
+    pub(super) addr: Option<String>,
+    pub(super) api_key: Option<Secret>,
+    /// Where the configuration is that has the source's secret.
+    pub(super) config: config::Args,
+    pub(super) source: String,
+    pub(super) event: String,
+    /// `-` is standard input.
+    pub(super) file: PathBuf,
 }
 
 /// Reads the command line without the program's name. The error is one line that says what would
@@ -63,6 +90,16 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         Topic::Health => Command::Health {
             addr: options.value("--addr")?,
         },
+        Topic::Events => Command::Events(EventsArgs {
+            addr: options.value("--addr")?,
+            api_key: options.value("--api-key")?.map(Secret::new),
+            state: options.value("--state")?,
+            source: options.value("--source")?,
+            event_type: options.value("--type")?,
+            limit: options.value("--limit")?,
+            json: options.flag("--json"),
+        }),
+        Topic::Webhook => return parse_webhook(options),
     };
     options.finish()?;
     Ok(command)
@@ -140,23 +177,47 @@ fn parse_demo_addr(text: Option<String>) -> Result<SocketAddr, String> {
 }
 
 fn parse_init(options: Options) -> Result<Command, String> {
-    let left = options.arguments.finish();
-    match left.as_slice() {
-        [] => Ok(Command::Init {
-            file: PathBuf::from("mecha.toml"),
-        }),
-        [file] if !is_option(file) => Ok(Command::Init {
-            file: PathBuf::from(file),
-        }),
-        left => {
-            // The file itself is expected, so it is what follows it that is not.
-            let rest = match left {
-                [file, rest @ ..] if !is_option(file) => rest,
-                left => left,
-            };
-            refuse_left(Topic::Init, rest)
-        }
+    let file = match options.finish_with_file()? {
+        Last::File(file) => file,
+        Last::Nothing => PathBuf::from("mecha.toml"),
+        Last::Help(command) => return Ok(*command),
+    };
+    Ok(Command::Init { file })
+}
+
+fn parse_webhook(mut options: Options) -> Result<Command, String> {
+    let addr = options.value("--addr")?;
+    let api_key = options.value("--api-key")?.map(Secret::new);
+    let config = config::Args {
+        config: options.value("--config")?.map(PathBuf::from),
+        ..config::Args::default()
+    };
+    let source = options.value("--source")?;
+    let event = options.value("--event")?;
+    let last = options.finish_with_file()?;
+    let missing = |what| Err(format!("{what}; see 'mecha webhook --help'"));
+    match (last, source, event) {
+        (Last::Help(command), ..) => Ok(*command),
+        (_, None, _) => missing("--source is missing: the name of a [[source]]"),
+        (_, _, None) => missing("--event is missing: what happened, like pull_request.opened"),
+        (Last::Nothing, ..) => missing("no file: name the one with the payload, or - to type it"),
+        (Last::File(file), Some(source), Some(event)) => Ok(Command::Webhook(WebhookArgs {
+            addr,
+            api_key,
+            config,
+            source,
+            event,
+            file,
+        })),
     }
+}
+
+/// What stands behind the options of a command that takes a file.
+enum Last {
+    File(PathBuf),
+    Nothing,
+    /// Help was asked for after all.
+    Help(Box<Command>),
 }
 
 /// The arguments behind a command, taken one by one.
@@ -193,6 +254,19 @@ impl Options {
 
     fn knows(&self, option: &str) -> bool {
         self.topic.options().contains(&option) || self.topic.flags().contains(&option)
+    }
+
+    /// Takes the file that may stand behind the options, and refuses whatever else is left.
+    fn finish_with_file(self) -> Result<Last, String> {
+        let left = self.arguments.finish();
+        let help = |command| Last::Help(Box::new(command));
+        match left.as_slice() {
+            [] => Ok(Last::Nothing),
+            [file] if !is_option(file) => Ok(Last::File(PathBuf::from(file))),
+            // The file itself is expected, so it is what follows it that is not.
+            [file, rest @ ..] if !is_option(file) => refuse_left(self.topic, rest).map(help),
+            left => refuse_left(self.topic, left).map(help),
+        }
     }
 
     /// Refuses whatever is left.

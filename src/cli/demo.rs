@@ -1,4 +1,4 @@
-//! `mecha demo`: the whole way of a task, on a real server of its own.
+//! `mecha demo`: both ways to a result, a task and a webhook, on a real server of its own.
 //!
 //! The server listens on loopback and keeps its data in a directory that is deleted at the end.
 //! Everything that is shown went over HTTP.
@@ -11,30 +11,59 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::remote::{Answer, Remote};
 use super::serve::exit;
 use super::{Exit, output};
-use crate::budget::Budget;
-use crate::clock::monotonic;
-use crate::config::{Config, Limits, LogFormat};
+use crate::clock::{Clock, monotonic};
+use crate::config::{Args, Config};
 use crate::drain::{Cause, Drain};
-use crate::http::client::{self, Outgoing};
 use crate::server::Server;
-use crate::worker::{Endpoint, Target, Worker, WorkerName};
+use crate::source::Source;
 
 /// How long the demo waits for its result.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes of an answer that are read.
-const ANSWER_MAX: u64 = 1 << 20;
+/// Pause between two looks at the event.
+const PAUSE: Duration = Duration::from_millis(20);
 
 const PROMPT: &str = "Review this change: fn add(a: u32, b: u32) -> u32 { a - b }";
 
-/// The demo's worker: it counts the words of the prompt. An agent would take its place, with the
-/// prompt on standard input and its answer on standard output.
-const SCRIPT: &str =
-    r#"printf '{"output": "The prompt has %d words.", "status": "reviewed"}' "$(wc -w)""#;
+/// The demo's configuration. Its worker counts the words of the prompt; an agent would take its
+/// place, with the prompt on standard input and its answer on standard output.
+const SETTINGS: &str = r#"drain = "5s"
 
-/// Shows the way of a task with a server on `addr`, which is a loopback address; with `exit` it
+[limits]
+disk_reserve = "0B" # the directory is small and short-lived
+
+[[source]]
+name = "github"
+kind = "github"
+secret = "SECRET"
+
+[[worker]]
+name = "demo"
+command = ["sh", "-c", '''printf '{"output": "The prompt has %d words.", "status": "reviewed"}' "$(wc -w)"''']
+timeout = "20s"
+concurrency = 2
+max_attempts = 2
+backoff = "1s"
+
+[[worker.events]]
+source = "github"
+on = ["pull_request.opened", "pull_request.synchronize"]
+prompt = """
+Review PR #{{ number }}: {{ title }}
+
+{{ body | fence }}"""
+"#;
+
+/// What GitHub tells of.
+const EVENT_TYPE: &str = "pull_request.opened";
+
+/// A part of what GitHub sends.
+const PAYLOAD: &str = r#"{"action":"opened","number":7,"pull_request":{"number":7,"title":"Add a cache","body":"It makes the start faster.","html_url":"https://github.com/octo/hello/pull/7","draft":false,"head":{"ref":"cache","sha":"6dcb09b5b57875f334f61aebed695e2e4193db5e"},"base":{"ref":"main"},"labels":[]},"repository":{"name":"hello","full_name":"octo/hello","owner":{"login":"octo"}},"sender":{"login":"mona"}}"#;
+
+/// Goes both ways with a server on `addr`, which is a loopback address; with `exit` it
 /// stops after the result.
 pub(super) fn run(addr: SocketAddr, stops: bool) -> Exit {
     let data = match private_dir() {
@@ -52,10 +81,18 @@ pub(super) fn run(addr: SocketAddr, stops: bool) -> Exit {
 }
 
 fn serve(addr: SocketAddr, stops: bool, data: &Path) -> Exit {
-    let Some(config) = config(addr, data) else {
+    let config = match config(addr, data) {
+        Ok(config) => config,
+        Err(problem) => {
+            output::complain(&problem);
+            return Exit::Failed;
+        }
+    };
+    let Some(github) = config.sources.first().cloned() else {
+        output::complain("the demo's configuration has no source");
         return Exit::Failed;
     };
-    output::print("mecha demo: a task goes its whole way, on a server of its own");
+    output::print("mecha demo: a task and a webhook go their whole way, on a server of its own");
     output::print("\n1  The server starts.");
     let server = match Server::open(config.clone()) {
         Ok(server) => server,
@@ -72,12 +109,15 @@ fn serve(addr: SocketAddr, stops: bool, data: &Path) -> Exit {
         "   {}, which is deleted at the end.",
         data.display()
     ));
-    output::print("   Its worker \"demo\" is a program that gets the prompt on standard input:");
-    output::print(&format!("   sh -c '{}'", SCRIPT.replace('\'', "'\\''")));
+    output::print("   Its configuration, mecha.toml there:");
+    output::print("");
+    for line in SETTINGS.lines().skip_while(|line| !line.starts_with("[[")) {
+        output::print(format!("   | {}", line.replace("SECRET", "...")).trim_end());
+    }
     let drain = server.drain();
     let showing = thread::spawn({
         let drain = drain.clone();
-        move || show(addr, stops, &drain)
+        move || show(addr, &github, stops, &drain)
     });
     let reload = config;
     let ended = server.run(Box::new(move || Ok(reload.clone())));
@@ -94,9 +134,9 @@ fn serve(addr: SocketAddr, stops: bool, data: &Path) -> Exit {
     }
 }
 
-/// Submits a task, waits for it, and says whether it completed.
-fn show(addr: SocketAddr, stops: bool, drain: &Drain) -> bool {
-    let completed = match walk(addr) {
+/// Goes both ways and says whether both completed.
+fn show(addr: SocketAddr, github: &Source, stops: bool, drain: &Drain) -> bool {
+    let completed = match walk(addr, github) {
         Ok(completed) => completed,
         Err(problem) => {
             output::complain(&problem);
@@ -111,6 +151,7 @@ fn show(addr: SocketAddr, stops: bool, drain: &Drain) -> bool {
         for command in [
             format!("curl -s http://{addr}/task -d '{{\"prompt\": \"Count these words\"}}'"),
             format!("curl -s http://{addr}/tasks"),
+            format!("curl -s http://{addr}/events"),
             format!("curl -s http://{addr}/workers"),
         ] {
             output::print(&format!("    {command}"));
@@ -119,28 +160,83 @@ fn show(addr: SocketAddr, stops: bool, drain: &Drain) -> bool {
     completed
 }
 
+/// What the demo reads of a task and of an event.
 #[derive(Deserialize)]
 struct Shown {
     id: String,
     state: String,
+    task_id: Option<String>,
     result: Option<String>,
     error: Option<String>,
+    reason: Option<String>,
 }
 
-fn walk(addr: SocketAddr) -> Result<bool, String> {
+/// Goes both ways; `true` when both completed.
+fn walk(addr: SocketAddr, github: &Source) -> Result<bool, String> {
+    let remote = Remote::open(addr);
+    Ok(submit(&remote)? && deliver(&remote, github)?)
+}
+
+/// A task over the API.
+fn submit(remote: &Remote) -> Result<bool, String> {
     let body = serde_json::json!({ "prompt": PROMPT }).to_string();
     output::print("\n2  A task is submitted.");
-    output::print(&format!("   POST /task {body}"));
-    let answer = ask(addr, "/task", Some(body.into_bytes()))?;
-    output::print(&format!("   {answer}"));
+    let task = tell(
+        &format!("POST /task {body}"),
+        &remote.post("/task", &[], body.into_bytes())?,
+    )?;
     output::print("   It is on disk now: from here on it survives a crash and a power loss.");
-    let task = read(&answer)?;
-    let path = format!("/task/{}?wait={}s", task.id, PATIENCE.as_secs());
     output::print("\n3  Its worker is started, and its result kept.");
-    output::print(&format!("   GET {path}"));
-    let answer = ask(addr, &path, None)?;
-    output::print(&format!("   {answer}"));
-    let task = read(&answer)?;
+    await_task(remote, &task.id)
+}
+
+/// A webhook as GitHub sends it.
+fn deliver(remote: &Remote, github: &Source) -> Result<bool, String> {
+    output::print("\n4  A new pull request: its webhook comes, signed as GitHub signs it.");
+    let headers = github.sign(
+        EVENT_TYPE,
+        "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+        PAYLOAD.as_bytes(),
+        Clock::system().now(),
+    )?;
+    let mut request = "POST /webhook/github".to_owned();
+    for (name, value) in &headers {
+        request.extend(["\n   ", name, ": ", value]);
+    }
+    request.extend(["\n   ", PAYLOAD]);
+    let answer = remote.post("/webhook/github", &headers, PAYLOAD.as_bytes().to_vec())?;
+    let event = tell(&request, &answer)?;
+    output::print("   The signature is right, and the event is on disk.");
+    output::print("\n5  The rule matches, and makes a task of the event.");
+    let path = format!("/event/{}", event.id);
+    let deadline = monotonic() + PATIENCE;
+    let task = loop {
+        let event = read(&remote.get(&path)?)?;
+        match (event.task_id, event.reason) {
+            (Some(task), _) => break task,
+            (None, Some(reason)) => return Err(format!("the event is {}: {reason}", event.state)),
+            (None, None) if monotonic() > deadline => {
+                return Err(format!("the event is still {}", event.state));
+            }
+            (None, None) => thread::sleep(PAUSE),
+        }
+    };
+    if !await_task(remote, &task)? {
+        return Ok(false);
+    }
+    let answer = remote.get(&path)?;
+    let event = read(&answer)?;
+    output::print(&format!(
+        "Event {} {}, with its task",
+        event.id, event.state
+    ));
+    Ok(event.state == "completed")
+}
+
+/// Waits for a task's end and says how it ended.
+fn await_task(remote: &Remote, id: &str) -> Result<bool, String> {
+    let path = format!("/task/{id}?wait={}s", PATIENCE.as_secs());
+    let task = tell(&format!("GET {path}"), &remote.get(&path)?)?;
     match (task.state.as_str(), task.result, task.error) {
         ("completed", Some(result), _) => {
             output::print(&format!("\nTask {} completed: {result}", task.id));
@@ -155,66 +251,36 @@ fn walk(addr: SocketAddr) -> Result<bool, String> {
     }
 }
 
-fn read(answer: &str) -> Result<Shown, String> {
-    let body = answer.split_once(' ').map_or("", |(_, body)| body);
-    serde_json::from_str(body).map_err(|error| format!("the answer is no task: {error}"))
+/// Shows a request and its answer.
+fn tell(request: &str, answer: &Answer) -> Result<Shown, String> {
+    output::print(&format!("   {request}"));
+    output::print(&format!("   {} {}", answer.status, answer.text()));
+    read(answer)
 }
 
-/// Status and body of an answer.
-fn ask(addr: SocketAddr, path: &str, body: Option<Vec<u8>>) -> Result<String, String> {
-    let endpoint = Endpoint {
-        host: addr.ip().to_string(),
-        port: addr.port(),
-        path: String::new(),
-    };
-    let deadline = monotonic() + PATIENCE + PATIENCE;
-    let outgoing = Outgoing {
-        endpoint: &endpoint,
-        token: None,
-        body,
-        path,
-        deadline,
-        answer_max: ANSWER_MAX,
-    };
-    let answer = smol::block_on(client::send(outgoing, &Budget::new(ANSWER_MAX)))
-        .map_err(|error| format!("http://{addr}{path}: {error}"))?;
-    Ok(format!(
-        "{} {}",
-        answer.status,
-        String::from_utf8_lossy(&answer.body)
-    ))
+fn read(answer: &Answer) -> Result<Shown, String> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| format!("the answer is no task and no event: {error}"))
 }
 
-fn config(addr: SocketAddr, data: &Path) -> Option<Config> {
-    let name: WorkerName = "demo".parse().ok()?;
-    let worker = Worker {
-        name,
-        target: Target::Command {
-            argv: ["sh", "-c", SCRIPT].map(str::to_owned).to_vec(),
-            env: Vec::new(),
-            cwd: None,
-        },
-        timeout: Duration::from_secs(20),
-        concurrency: 2,
-        rate: None,
-        max_attempts: 2,
-        backoff: Duration::from_secs(1),
+/// Writes the demo's configuration file and reads it, as a server would.
+fn config(addr: SocketAddr, data: &Path) -> Result<Config, String> {
+    let file = data.join("mecha.toml");
+    let secret = format!("{:032x}", fastrand::u128(..));
+    fs::write(&file, SETTINGS.replace("SECRET", &secret))
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    let args = Args {
+        addr: Some(addr.to_string()),
+        config: Some(file),
+        data: Some(data.to_owned()),
+        log: Some("text".to_owned()),
+        ..Args::default()
     };
-    Some(Config {
-        addr,
+    let config = Config::load(&args).map_err(|error| error.to_string())?;
+    // A key for another server, in the environment, is none of the demo's.
+    Ok(Config {
         api_keys: Vec::new(),
-        allow_anonymous: false,
-        data: data.to_owned(),
-        log: LogFormat::Text,
-        drain: Duration::from_secs(5),
-        // The directory is small and short-lived, so it may use the last of the disk.
-        limits: Limits {
-            disk_reserve: 0,
-            ..Limits::default()
-        },
-        workers: vec![worker],
-        secret_variables: Vec::new(),
-        warnings: Vec::new(),
+        ..config
     })
 }
 

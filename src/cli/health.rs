@@ -4,13 +4,13 @@
 //! BOUND: the whole exchange takes 5 s at most, and 4 KiB of the answer are read.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::remote::target;
 use super::{Exit, output};
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
-use crate::config::{DEFAULT_ADDR, addr, quoted};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_LENGTH_MAX: usize = 4_096;
@@ -34,31 +34,6 @@ pub(super) fn run(addr: Option<&str>) -> Exit {
             Exit::Failed
         }
     }
-}
-
-/// Where to ask. An address that means every interface is asked on loopback.
-fn target(flag: Option<&str>, environment: &Environment) -> Result<SocketAddr, String> {
-    let (name, text) = match flag {
-        Some(text) => ("--addr", text),
-        None => match environment.text("MECHA_ADDR")? {
-            Some(text) => ("MECHA_ADDR", text),
-            None => return Ok(DEFAULT_ADDR),
-        },
-    };
-    let addr = addr::parse(text)
-        .and_then(|addr| addr.resolve())
-        .map_err(|error| format!("{name} {}: {error}", quoted(text)))?;
-    if addr.port() == 0 {
-        return Err(format!(
-            "{name} {addr}: port 0 names no server; write the port that the server's log names"
-        ));
-    }
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    Ok(SocketAddr::new(ip, addr.port()))
 }
 
 /// The error goes on where the address stands: `does not answer: ...`.
@@ -190,21 +165,5 @@ mod tests {
         drop(listener);
         let error = ask(addr).unwrap_err();
         assert!(error.starts_with("does not answer: "), "{error}");
-    }
-
-    #[test]
-    fn flag_beats_variable_beats_default() {
-        let with = Environment::of(&[("MECHA_ADDR", "0.0.0.0:80")]);
-        let without = Environment::of(&[]);
-        for (flag, environment, addr) in [
-            (Some("[::]:81"), &with, "[::1]:81"),
-            (None, &with, "127.0.0.1:80"),
-            (None, &without, "127.0.0.1:21212"),
-        ] {
-            assert_eq!(target(flag, environment).unwrap().to_string(), addr);
-        }
-        for flag in ["", "127.0.0.1", "127.0.0.1:0"] {
-            assert!(target(Some(flag), &without).is_err(), "{flag}");
-        }
     }
 }

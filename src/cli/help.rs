@@ -14,15 +14,18 @@ pub(super) fn of(topic: Option<Topic>) -> &'static str {
         Some(Topic::Init) => INIT,
         Some(Topic::Check) => CHECK,
         Some(Topic::Health) => HEALTH,
+        Some(Topic::Events) => EVENTS,
+        Some(Topic::Webhook) => WEBHOOK,
     }
 }
 
 const PROGRAM: &str = "\
 mecha: a durable task server for LLM agents and other workers
 
-It takes prompts over HTTP, keeps them on disk, hands each to a worker (an HTTP
-server or any program), retries what fails, and keeps the result. A task it has
-accepted survives crashes and power loss. It needs no database beside it.
+It takes prompts over HTTP and makes prompts of signed webhooks, keeps them on
+disk, hands each to a worker (an HTTP server or any program), retries what
+fails, and keeps the result. What it has accepted survives crashes and power
+loss. It needs no database beside it.
 
 Usage: mecha COMMAND [OPTIONS]
 
@@ -32,6 +35,8 @@ Commands:
   init     write a commented configuration file
   check    find every mistake in a configuration file
   health   ask whether a server is well
+  events   list the last events of a running server
+  webhook  sign a file as its sender would and post it, to try a rule out
 
 Start here:
   mecha demo                       see it work; nothing is left behind
@@ -150,6 +155,51 @@ Example, in a Dockerfile:
   HEALTHCHECK CMD [\"mecha\", \"health\"]
 ";
 
+const EVENTS: &str = "\
+List the last events of a running server
+
+Usage: mecha events [OPTIONS]
+
+Options:
+  --state STATE       only those that are received, matched, dispatched,
+                      completed, failed or skipped
+  --source NAME       only those of a source
+  --type TYPE         only those of a type, like pull_request.opened
+  --limit N           how many, 1 to 1000, default 100
+  --json              the JSON of GET /events
+  --addr HOST:PORT    server to ask, or MECHA_ADDR, default 127.0.0.1:21212
+  --api-key KEY       its key, env:NAME or file:/path, or MECHA_API_KEY
+  -h, --help          this text
+
+Why an event started no task:
+  curl http://127.0.0.1:21212/event/ID/why
+";
+
+const WEBHOOK: &str = "\
+Sign a file as its sender would and post it, to try a rule out
+
+The secret and the scheme are those of the source in the configuration file.
+Prints what became of the event.
+
+Usage: mecha webhook --source NAME --event TYPE [OPTIONS] FILE
+
+  FILE                the payload; - reads standard input
+
+Options:
+  --source NAME       name of a [[source]]
+  --event TYPE        what happened, like pull_request.opened; the sender's
+                      headers are made of it
+  --config FILE       configuration with the source, or MECHA_CONFIG
+  --addr HOST:PORT    server to post to, or MECHA_ADDR, default 127.0.0.1:21212
+  --api-key KEY       its key, env:NAME or file:/path, or MECHA_API_KEY; only
+                      for telling what became of the event
+  -h, --help          this text
+
+Example:
+  mecha webhook --config mecha.toml --source github \\
+        --event pull_request.opened opened.json
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +219,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_and_names_only_what_there_is() {
-        for text in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH] {
+        for text in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
                 assert!(!line.ends_with(' '), "{line}");
@@ -180,7 +230,7 @@ mod tests {
             .flat_map(|topic| [topic.options(), topic.flags()].concat())
             .chain(["--help", "--version"])
             .collect();
-        for word in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH]
+        for word in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK]
             .concat()
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         {

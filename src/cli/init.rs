@@ -51,7 +51,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::{Args, Config, LIMIT_KEYS, Limits, TOP_KEYS, WORKER_KEYS};
+    use crate::config::{
+        Args, Config, EVENTS_KEYS, LIMIT_KEYS, Limits, SOURCE_KEYS, TOP_KEYS, WORKER_KEYS,
+    };
 
     fn load(file: &Path) -> Config {
         let args = Args {
@@ -114,13 +116,16 @@ mod tests {
         assert_eq!(endpoint.backoff, command.backoff);
 
         let all = without_marks();
-        for key in [TOP_KEYS, LIMIT_KEYS, WORKER_KEYS].concat() {
-            let is_later = ["source", "events"].contains(&key);
+        let keys = [TOP_KEYS, LIMIT_KEYS, WORKER_KEYS, EVENTS_KEYS, SOURCE_KEYS];
+        for key in keys.concat() {
             let is_there = all.lines().any(|line| {
-                line.starts_with(&format!("{key} = ")) || line.contains(&format!("[{key}]"))
+                line.starts_with(&format!("{key} = "))
+                    || line.contains(&format!("[{key}]"))
+                    || line.contains(&format!(".{key}]"))
             });
-            assert!(is_there != is_later, "{key}");
+            assert!(is_there, "{key}");
         }
+        assert_eq!(written.rules.len(), 1);
         for line in TEMPLATE.lines() {
             assert!(line.len() <= 100, "{line}");
         }

@@ -6,12 +6,16 @@
 mod args;
 mod check;
 mod demo;
+mod events;
 mod health;
 mod help;
 mod init;
 mod output;
+mod remote;
 mod serve;
+mod table;
 mod topic;
+mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -67,6 +71,8 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Command::Init { file } => return init::run(&file),
         Command::Check(args) => return check::run(&args),
         Command::Health { addr } => return health::run(addr.as_deref()),
+        Command::Events(args) => return events::run(&args),
+        Command::Webhook(args) => return webhook::run(&args),
     }
     Exit::Done
 }

@@ -8,15 +8,19 @@ pub(super) enum Topic {
     Init,
     Check,
     Health,
+    Events,
+    Webhook,
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Serve,
         Self::Demo,
         Self::Init,
         Self::Check,
         Self::Health,
+        Self::Events,
+        Self::Webhook,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -26,6 +30,8 @@ impl Topic {
             Self::Init => "init",
             Self::Check => "check",
             Self::Health => "health",
+            Self::Events => "events",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -35,6 +41,15 @@ impl Topic {
             Self::Serve | Self::Check => &["--addr", "--api-key", "--config", "--data", "--log"],
             Self::Demo | Self::Health => &["--addr"],
             Self::Init => &[],
+            Self::Events => &[
+                "--addr",
+                "--api-key",
+                "--state",
+                "--source",
+                "--type",
+                "--limit",
+            ],
+            Self::Webhook => &["--addr", "--api-key", "--config", "--source", "--event"],
         }
     }
 
@@ -43,7 +58,8 @@ impl Topic {
         match self {
             Self::Serve | Self::Check => &["--allow-anonymous"],
             Self::Demo => &["--exit"],
-            Self::Init | Self::Health => &[],
+            Self::Events => &["--json"],
+            Self::Init | Self::Health | Self::Webhook => &[],
         }
     }
 }

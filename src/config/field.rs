@@ -70,6 +70,17 @@ pub(super) fn integer(value: &Value, range: &RangeInclusive<u64>) -> Result<u64,
     }
 }
 
+/// True or false.
+pub(super) fn flag(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Flag(flag) => Ok(*flag),
+        other => Err(format!(
+            "{}; true or false is wanted, without quotation marks",
+            other.kind()
+        )),
+    }
+}
+
 /// A path that is not empty, its leading `~` replaced by the home directory.
 pub(super) fn path(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
     match text(value)? {

@@ -13,12 +13,15 @@ use toml::de::DeTable;
 
 use super::addr::{self, Addr};
 use super::problem::Problems;
+use super::rule::RULES_MAX;
 use super::secrets::{Secrets, check_header_secret, read_bounded};
 use super::table::{LIMITS, TOP, Table};
 use super::tree::{self, Entry, Lines, Node, Value, quoted};
-use super::{Limits, field, worker};
+use super::{Limits, field, rule, source, worker};
 use crate::roster::WORKERS_MAX;
+use crate::rules::Rule;
 use crate::secret::Secret;
+use crate::source::Source;
 use crate::worker::Worker;
 
 /// Bytes of a configuration file at most.
@@ -26,6 +29,9 @@ const FILE_LENGTH_MAX: usize = 1 << 20;
 
 /// API keys at most: each is compared with what every request brings.
 const API_KEYS_MAX: usize = 100;
+
+/// Sources at most.
+const SOURCES_MAX: usize = 100;
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -48,6 +54,8 @@ pub(super) struct Settings {
     pub(super) drain: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) workers: Vec<Worker>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) sources: Vec<Source>,
     /// Whether the file could not be read whole, so that what is absent may yet be in it.
     pub(super) is_partial: bool,
 }
@@ -164,7 +172,6 @@ fn read_top(
 ) -> Settings {
     let table = Table::of_file(&TOP, "", entries, 0);
     table.refuse_unknown(problems);
-    refuse_sources(&table, problems);
     Settings {
         addr: table.read("addr", problems, |value| addr::parse(field::text(value)?)),
         api_keys: read_api_keys(&table, keys_replaced, secrets, problems),
@@ -172,6 +179,8 @@ fn read_top(
         drain: table.read("drain", problems, |v| field::duration(v, &DRAIN_RANGE)),
         limits: read_limits(&table, problems),
         workers: read_workers(&table, secrets, problems),
+        rules: read_rules(&table, problems),
+        sources: read_sources(&table, secrets, problems),
         is_partial: false,
     }
 }
@@ -224,7 +233,7 @@ fn read_workers(
     problems: &mut Problems,
 ) -> Vec<Worker> {
     let nodes = tables("worker", top, problems);
-    refuse_shared_names(nodes, problems);
+    refuse_shared_names("worker", nodes, problems);
     let mut workers = Vec::new();
     for node in nodes {
         if let Value::Table(entries) = &node.value {
@@ -238,10 +247,67 @@ fn read_workers(
     workers
 }
 
-/// Adds a problem for each name that an earlier worker has.
-fn refuse_shared_names(workers: &[Node], problems: &mut Problems) {
+/// The rules of all workers.
+fn read_rules(top: &Table<'_>, problems: &mut Problems) -> Vec<Rule> {
+    let sources = names("source", top);
+    let mut rules = Vec::new();
+    let mut count = 0;
+    for node in list("worker", top) {
+        if let Value::Table(entries) = &node.value {
+            count += rule::count(entries);
+            rules.extend(rule::from_file(entries, &sources, problems));
+        }
+    }
+    if count > RULES_MAX {
+        let text = format!("{count} [[worker.events]]; at most {RULES_MAX} are allowed");
+        top.refuse("worker", None, problems, &text);
+    }
+    rules
+}
+
+/// The names that the tables of an array have, whatever else is right or wrong about them.
+fn names<'a>(key: &'static str, top: &Table<'a>) -> Vec<&'a str> {
+    let entries = list(key, top).iter().filter_map(|node| match &node.value {
+        Value::Table(entries) => entries.iter().find(|entry| entry.key == "name"),
+        _ => None,
+    });
+    entries
+        .filter_map(|entry| field::text(&entry.node.value).ok())
+        .collect()
+}
+
+/// The elements of a list; none where there is no list.
+fn list<'a>(key: &'static str, top: &Table<'a>) -> &'a [Node] {
+    match top.entry(key).map(|entry| &entry.node.value) {
+        Some(Value::List(list)) => list,
+        _ => &[],
+    }
+}
+
+fn read_sources(
+    top: &Table<'_>,
+    secrets: &mut Secrets<'_>,
+    problems: &mut Problems,
+) -> Vec<Source> {
+    let nodes = tables("source", top, problems);
+    refuse_shared_names("source", nodes, problems);
+    let mut sources = Vec::new();
+    for node in nodes {
+        if let Value::Table(entries) = &node.value {
+            sources.extend(source::from_file(entries, node.line, secrets, problems));
+        }
+    }
+    if nodes.len() > SOURCES_MAX {
+        let text = format!("{} sources; at most {SOURCES_MAX} are allowed", nodes.len());
+        top.refuse("source", None, problems, &text);
+    }
+    sources
+}
+
+/// Adds a problem for each name that an earlier table of its kind has.
+fn refuse_shared_names(what: &'static str, tables: &[Node], problems: &mut Problems) {
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
-    for node in workers {
+    for node in tables {
         let Value::Table(entries) = &node.value else {
             continue;
         };
@@ -253,7 +319,7 @@ fn refuse_shared_names(workers: &[Node], problems: &mut Problems) {
         };
         if let Some(first) = lines.get(name.as_str()) {
             let text = format!(
-                "worker.name = {}: the worker of line {first} has this name, too; give each its own",
+                "{what}.name = {}: the {what} of line {first} has this name, too; give each its own",
                 quoted(name)
             );
             problems.add(entry.line, text);
@@ -279,13 +345,6 @@ fn tables<'a>(key: &'static str, top: &Table<'a>, problems: &mut Problems) -> &'
         }
     }
     list
-}
-
-fn refuse_sources(top: &Table<'_>, problems: &mut Problems) {
-    for line in top.entry("source").map(Entry::lines).unwrap_or_default() {
-        let text = "this version has no webhooks yet; remove [[source]]";
-        top.refuse_at(line, "source", None, problems, text);
-    }
 }
 
 /// One key or a list of keys. `Some` where the file has any, even bad ones.

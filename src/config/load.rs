@@ -14,7 +14,9 @@ use super::problem::{Error, Problems};
 use super::secrets::{Secrets, check_header_secret};
 use super::tree::quoted;
 use super::{Args, Config, Limits, LogFormat, value};
+use crate::rules::Rulebook;
 use crate::secret::Secret;
+use crate::source::{Algorithm, Source};
 use crate::worker::{Target, Worker};
 
 /// Where the server listens, and where a client looks for it, if nobody says otherwise.
@@ -76,6 +78,7 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
         }
     }
     warnings.extend(warn_of_limits(&settings.limits));
+    warnings.extend(settings.sources.iter().filter_map(warn_of_source));
     for worker in &settings.workers {
         warnings.extend(warn_of_command(worker, environment));
     }
@@ -93,9 +96,72 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
         drain: settings.drain.unwrap_or(DEFAULT_DRAIN),
         limits: settings.limits,
         workers: settings.workers,
+        rules: Rulebook::new(settings.rules),
+        sources: settings.sources,
         secret_variables,
         warnings,
     })
+}
+
+/// The source of that name in the file, if it is without fault.
+pub(super) fn find_source(
+    args: &Args,
+    name: &str,
+    environment: &Environment,
+) -> Result<Source, Vec<String>> {
+    let path = file_path(args, environment).map_err(|text| vec![text])?;
+    let Some(path) = path else {
+        let text =
+            "no configuration: name the file with the source's secret by --config or MECHA_CONFIG";
+        return Err(vec![text.to_owned()]);
+    };
+    let mut problems = Problems::default();
+    let settings = file::read(&path, true, &mut Secrets::new(environment), &mut problems);
+    let mut names: Vec<&str> = settings.sources.iter().map(Source::name).collect();
+    names.sort_unstable();
+    if let Some(source) = settings.sources.iter().find(|source| source.name() == name) {
+        return Ok(source.clone());
+    }
+    // The source may be one that could not be read.
+    problems.or(()).map_err(|error| {
+        error
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    })?;
+    Err(vec![format!(
+        "{}: there is no source {}; it has: {}",
+        path.display(),
+        quoted(name),
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    )])
+}
+
+/// The key that a client sends.
+pub(super) fn client_key(
+    given: Option<&Secret>,
+    environment: &Environment,
+) -> Result<Option<Secret>, String> {
+    let args = Args {
+        api_key: given.cloned(),
+        ..Args::default()
+    };
+    let mut problems = Problems::default();
+    let keys = read_given_keys(
+        &args,
+        &mut Secrets::new(environment),
+        &mut problems,
+        &mut Vec::new(),
+    );
+    match problems.in_one_line(1) {
+        Some(text) => Err(text),
+        None => Ok(keys.into_iter().flatten().next()),
+    }
 }
 
 fn anonymous_text(addr: SocketAddr) -> String {
@@ -272,6 +338,16 @@ fn warn_of_limits(limits: &Limits) -> Option<String> {
             "limits.task_body ({}) is above limits.memory ({}), which is the limit that counts",
             value::size_text(limits.task_body),
             value::size_text(limits.memory)
+        )
+    })
+}
+
+fn warn_of_source(source: &Source) -> Option<String> {
+    let scheme = source.settings().hmac.as_ref()?;
+    (scheme.algorithm == Algorithm::Sha1).then(|| {
+        format!(
+            "source {}: signatures with sha1 are weak; use sha256 as soon as the sender can",
+            source.name()
         )
     })
 }

@@ -6,7 +6,8 @@
 //! size of each file and the number of problems told are limited; looking up the host of an
 //! address waits for the system's resolver.
 //!
-//! - `load` joins the sources, `file` reads the TOML, `worker` a worker's fields from either form;
+//! - `load` joins the sources, `file` reads the TOML, `worker` a worker's fields from either form,
+//!   `rule` its rules, `source` a source's;
 //! - `tree` and `table` are TOML and JSON made alike, `field` reads one value of it;
 //! - `value`, `addr`, `endpoint` and `secrets` know the forms in which things are written.
 
@@ -18,7 +19,9 @@ mod file;
 mod load;
 mod nearest;
 mod problem;
+mod rule;
 mod secrets;
+mod source;
 mod summary;
 mod table;
 mod tree;
@@ -38,7 +41,9 @@ pub use problem::{Error, Problem};
 pub(crate) use tree::quoted;
 
 use self::environment::Environment;
+use crate::rules::Rulebook;
 use crate::secret::Secret;
+use crate::source::Source;
 use crate::worker::{Worker, WorkerName};
 
 /// Every key of a file, for the test of the file that `mecha init` writes.
@@ -48,6 +53,10 @@ pub(crate) const TOP_KEYS: &[&str] = table::TOP.keys;
 pub(crate) const LIMIT_KEYS: &[&str] = table::LIMITS.keys;
 #[cfg(test)]
 pub(crate) const WORKER_KEYS: &[&str] = table::WORKER.keys;
+#[cfg(test)]
+pub(crate) const EVENTS_KEYS: &[&str] = table::EVENTS.keys;
+#[cfg(test)]
+pub(crate) const SOURCE_KEYS: &[&str] = table::SOURCE.keys;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,6 +137,10 @@ pub struct Config {
     pub limits: Limits,
     /// The workers of the file, in its order.
     pub workers: Vec<Worker>,
+    /// The rules of all workers, in the order of the file.
+    pub rules: Rulebook,
+    /// The sources of events, in the file's order.
+    pub sources: Vec<Source>,
     /// Names of the variables that hold secrets: removed from the environment of child processes.
     pub secret_variables: Vec<String>,
     /// What is allowed and unwise, to be logged at start.
@@ -142,13 +155,13 @@ impl Config {
     }
 
     /// Names of the settings that differ from those of `running` and that only a restart changes.
-    /// API keys, `drain`, workers and the other limits take effect while the server runs.
+    /// API keys, `drain`, workers, sources, rules and the other limits take effect while the server
+    /// runs.
     pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let (new, old) = (&self.limits, &running.limits);
         [
             ("addr", self.addr != running.addr),
             ("data", self.data != running.data),
-            ("limits.webhook_body", new.webhook_body != old.webhook_body),
             ("limits.memory", new.memory != old.memory),
             ("limits.connections", new.connections != old.connections),
         ]
@@ -164,6 +177,18 @@ pub fn file_path(args: &Args) -> Option<PathBuf> {
     load::file_path(args, &Environment::of_process())
         .ok()
         .flatten()
+}
+
+/// The source of that name in the file that `args` name. Of what is wrong elsewhere in the file
+/// nothing is said; the errors are lines that say what would be right.
+pub fn find_source(args: &Args, name: &str) -> Result<Source, Vec<String>> {
+    load::find_source(args, name, &Environment::of_process())
+}
+
+/// The key with which a client opens a server's API: that of `--api-key`, else of
+/// `MECHA_API_KEY`.
+pub fn client_key(given: Option<&Secret>) -> Result<Option<Secret>, String> {
+    load::client_key(given, &Environment::of_process())
 }
 
 /// Reads a worker registered over the API: `json` holds the fields of a `[[worker]]` table.

@@ -1,6 +1,7 @@
 //! A configuration in a few lines for people, its secrets left out.
 
 use super::{Config, value};
+use crate::source::Source;
 use crate::worker::{Target, Worker};
 
 impl Config {
@@ -29,8 +30,9 @@ impl Config {
             (
                 "limits",
                 format!(
-                    "task_body {}, memory {}, connections {}, queue {}, retention {}, disk_reserve {}",
+                    "task_body {}, webhook_body {}, memory {}, connections {}, queue {}, retention {}, disk_reserve {}",
                     value::size_text(limits.task_body),
+                    value::size_text(limits.webhook_body),
                     value::size_text(limits.memory),
                     limits.connections,
                     limits.queue,
@@ -47,8 +49,26 @@ impl Config {
                 .iter()
                 .map(|worker| ("worker", worker_line(worker))),
         );
+        if !self.rules.is_empty() {
+            lines.push(("rules", self.rules.len().to_string()));
+        }
+        lines.extend(
+            self.sources
+                .iter()
+                .map(|source| ("source", source_line(source))),
+        );
         lines
     }
+}
+
+fn source_line(source: &Source) -> String {
+    let number = source.settings().secrets.len();
+    let secrets = if number == 1 { "secret" } else { "secrets" };
+    format!(
+        "{}: kind {}, {number} {secrets}",
+        source.name(),
+        source.kind()
+    )
 }
 
 fn worker_line(worker: &Worker) -> String {

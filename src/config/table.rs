@@ -53,6 +53,31 @@ pub(super) const WORKER: Section = Section {
     ],
 };
 
+/// `[[worker.events]]`.
+pub(super) const EVENTS: Section = Section {
+    header: Some("[[worker.events]]"),
+    keys: &["source", "on", "filter", "when", "prompt", "auto"],
+};
+
+/// `[[source]]`.
+pub(super) const SOURCE: Section = Section {
+    header: Some("[[source]]"),
+    keys: &[
+        "name",
+        "kind",
+        "secret",
+        "ignore_actors",
+        "header",
+        "prefix",
+        "encoding",
+        "algorithm",
+        "type_header",
+        "type_field",
+        "id_header",
+        "id_field",
+    ],
+};
+
 /// Keys of a worker that only a file may have.
 pub(super) const OF_FILE_ALONE: [&str; 4] = ["command", "env", "cwd", "events"];
 
@@ -212,7 +237,7 @@ impl<'a> Table<'a> {
         if let Some((_, advice)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
             return (*advice).to_owned();
         }
-        let owner = [&TOP, &LIMITS, &WORKER]
+        let owner = [&TOP, &LIMITS, &WORKER, &EVENTS, &SOURCE]
             .into_iter()
             .find(|section| section.keys.contains(&key));
         match owner.map(|section| section.header) {

@@ -30,11 +30,12 @@ pub(super) enum Value {
         value: Option<u64>,
         written: String,
     },
+    Flag(bool),
     List(Vec<Node>),
     Table(Vec<Entry>),
     /// What no setting is made of.
     Other {
-        /// `a number with a fraction`, `true or false`, `a date`.
+        /// `a number with a fraction`, `a date`.
         kind: &'static str,
         written: String,
     },
@@ -49,16 +50,6 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-impl Entry {
-    /// The line of each element of a list that has some, else the key's own.
-    pub(super) fn lines(&self) -> Vec<usize> {
-        match &self.node.value {
-            Value::List(list) if !list.is_empty() => list.iter().map(|node| node.line).collect(),
-            _ => vec![self.line],
-        }
-    }
-}
-
 impl Value {
     /// What it is, with its article.
     pub(super) fn kind(&self) -> &'static str {
@@ -66,6 +57,7 @@ impl Value {
             Self::Null => "null",
             Self::Text(_) => "a text",
             Self::Integer { .. } => "a number",
+            Self::Flag(_) => "true or false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other { kind, .. } => kind,
@@ -80,6 +72,7 @@ impl Value {
             Self::Integer { written, .. } | Self::Other { written, .. } => {
                 shortened(written).escape_debug().to_string()
             }
+            Self::Flag(flag) => flag.to_string(),
             Self::List(_) => "[...]".to_owned(),
             Self::Table(_) => "{...}".to_owned(),
         }
@@ -155,10 +148,7 @@ fn node_from_toml(value: Spanned<DeValue<'_>>, lines: &Lines) -> Node {
             kind: "a number with a fraction",
             written: float.to_string(),
         },
-        DeValue::Boolean(boolean) => Value::Other {
-            kind: "true or false",
-            written: boolean.to_string(),
-        },
+        DeValue::Boolean(boolean) => Value::Flag(boolean),
         DeValue::Datetime(date) => Value::Other {
             kind: "a date",
             written: date.to_string(),
@@ -195,10 +185,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_bool<E>(self, boolean: bool) -> Result<Value, E> {
-        Ok(Value::Other {
-            kind: "true or false",
-            written: boolean.to_string(),
-        })
+        Ok(Value::Flag(boolean))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {

@@ -2,7 +2,7 @@
 //!
 //! One set of rules reads both. Over the API a secret is a literal, and what belongs to the file
 //! alone (`command`, `env`, `cwd`, `events`) is refused: a caller must reach neither the
-//! server's own secrets nor its programs.
+//! server's own secrets nor its programs. `events` are read in `rule`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -45,7 +45,6 @@ pub(super) fn from_file(
 ) -> Option<Worker> {
     let table = Table::of_file(&WORKER, "worker.", entries, line);
     table.refuse_unknown(problems);
-    refuse_events(&table, problems);
     if table.entry("name").is_none() {
         table.miss(
             "name",
@@ -316,13 +315,6 @@ fn argv(value: &Value) -> Result<Vec<String>, String> {
 fn count(value: &Value, range: &RangeInclusive<u64>) -> Result<u32, String> {
     let number = field::integer(value, range)?;
     u32::try_from(number).map_err(|_| format!("out of range; allowed is at most {}", u32::MAX))
-}
-
-fn refuse_events(table: &Table<'_>, problems: &mut Problems) {
-    for line in table.entry("events").map(Entry::lines).unwrap_or_default() {
-        let text = "this version has no webhooks yet; remove [[worker.events]]";
-        table.refuse_at(line, "events", None, problems, text);
-    }
 }
 
 fn refuse_what_is_the_files(table: &Table<'_>, problems: &mut Problems) {

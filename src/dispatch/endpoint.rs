@@ -60,6 +60,7 @@ pub(super) async fn run(
     let request = Outgoing {
         endpoint,
         token,
+        headers: &[],
         body: Some(body),
         path: "/task",
         deadline: now.checked_add(timeout).unwrap_or(now),

@@ -89,6 +89,7 @@ async fn ask(endpoint: &Endpoint, token: Option<&Secret>, budget: &Budget) -> Op
     let request = Outgoing {
         endpoint,
         token,
+        headers: &[],
         body: None,
         path: "/health",
         deadline: now.checked_add(PATIENCE).unwrap_or(now),

@@ -45,7 +45,10 @@ pub struct Outgoing<'a> {
     pub endpoint: &'a Endpoint,
     /// Sent as `Authorization: Bearer`.
     pub token: Option<&'a Secret>,
-    /// `Some(json)` makes it a POST, `None` a GET.
+    /// More header fields, names in lower case. Of those that every request has, only
+    /// `content-type` is replaced.
+    pub headers: &'a [(String, String)],
+    /// `Some(body)` makes it a POST, `None` a GET. It is JSON where `headers` say nothing else.
     pub body: Option<Vec<u8>>,
     /// Path behind the root: `/task`, `/health`.
     pub path: &'a str,
@@ -202,6 +205,12 @@ fn render_head(request: &Outgoing<'_>, body_length: Option<usize>) -> Result<Vec
         // The encoder needs the length alone; the body is written from where it is.
         message.insert_header(CONTENT_TYPE, "application/json");
         message.set_body(Body::from_reader(smol::io::empty(), Some(length)));
+    }
+    for (name, value) in request.headers {
+        if !super::field::is_token(name) || !is_header_text(value) {
+            return Err(invalid("header"));
+        }
+        message.insert_header(name.as_str(), value.as_str());
     }
     Ok(encode(message))
 }

@@ -20,6 +20,9 @@ use crate::clock::monotonic;
 /// Bytes that a read of a body asks for at least, and at most.
 const BODY_READ_MIN: usize = 16 * 1024;
 const BODY_READ_MAX: usize = 256 * 1024;
+/// Bytes that a body's buffer begins with at most: most bodies fit at once, and one that was
+/// announced and does not come holds no more.
+const BODY_START_MAX: usize = 64 * 1024;
 /// By how much the permit of a chunked body grows at most, beyond what is needed.
 const PERMIT_STEP: u64 = 64 * 1024;
 /// A body of this many bytes at most is read and dropped, so that the connection can go on behind
@@ -114,7 +117,7 @@ async fn read_fixed(wire: &mut Wire, length: u64, timing: &Timing) -> Result<Vec
     // The length is within the budget, which counts memory.
     let length = usize::try_from(length).map_err(|_| too_large(usize::MAX as u64))?;
     let at_hand = wire.inbox.len().min(length);
-    let mut body = Vec::with_capacity(at_hand.max(length.min(BODY_READ_MIN)));
+    let mut body = Vec::with_capacity(at_hand.max(length.min(BODY_START_MAX)));
     body.extend(wire.inbox.drain(..at_hand));
     let pace = Pace::new(timing);
     while body.len() < length {

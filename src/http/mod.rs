@@ -29,9 +29,25 @@ mod server;
 mod sweeper;
 mod wire;
 
+use std::fmt::Write as _;
+
 pub use reply::Reply;
 pub use request::{Head, Method, Request};
 pub use server::{Options, Server, Stats, Timing};
+
+/// Percent-encodes all but unreserved characters (RFC 3986, 2.3), as for the value of a parameter.
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
 
 /// The body that an admitted request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use super::Error;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, EventId};
+use crate::store::Payload;
 use crate::store::record::TaskRecord;
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
@@ -94,11 +95,13 @@ pub enum Command {
 /// A delivery that is not stored yet.
 #[derive(Debug)]
 pub struct NewEvent {
-    /// What came.
+    /// What came. Its payload is beside it.
     pub delivery: Delivery,
+    /// The payload as it is stored.
+    pub payload: Payload,
     /// Its attributes as JSON.
     pub attributes_json: String,
-    /// Stands for the bytes of both until they are stored, though who waits for it be gone.
+    /// Stands for the bytes of all until they are stored, though who waits for it be gone.
     pub permit: Permit,
 }
 
@@ -112,8 +115,8 @@ pub enum Decision {
     },
     /// A rule matched, and its prompt cannot be made.
     Fail {
-        /// The rule's worker.
-        worker: WorkerName,
+        /// The rule's worker, where it is known.
+        worker: Option<WorkerName>,
         /// Why not.
         reason: String,
     },

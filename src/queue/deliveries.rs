@@ -14,7 +14,7 @@ use crate::event::{Attributes, Delivery, Event, EventId, State};
 use crate::id::Id;
 use crate::store::keys::Text;
 use crate::store::record::{EventRecord, Stage};
-use crate::store::{self, EventListing, Snapshot};
+use crate::store::{self, EventListing, Payload, Snapshot};
 use crate::task::TaskId;
 
 /// What [`Queue::receive`] did.
@@ -62,14 +62,31 @@ pub struct EventPage {
 /// actor, 512 for the subject, 1 KiB for the reason, and the worker's name.
 const RECORD_BYTES: u64 = 3 << 10;
 
+/// A payload of more bytes is compressed on a thread of its own, so that it does not hold up
+/// connections.
+const INLINE_BYTES_MAX: usize = 128 << 10;
+
 impl Queue {
     /// Stores what was delivered, unless it is known. `permit` stands for its bytes and is given
     /// back when they are stored.
-    pub async fn receive(&self, delivery: Delivery, permit: Permit) -> Result<Receipt, Error> {
+    pub async fn receive(
+        &self,
+        mut delivery: Delivery,
+        mut permit: Permit,
+    ) -> Result<Receipt, Error> {
+        let text = std::mem::take(&mut delivery.payload);
+        let payload = if text.len() > INLINE_BYTES_MAX {
+            smol::unblock(move || Payload::encode(&text)).await
+        } else {
+            Payload::encode(&text)
+        };
         let attributes_json =
             serde_json::to_string(&delivery.attributes).map_err(|_| Error::Unreadable)?;
+        let held = payload.stored_bytes().saturating_add(attributes_json.len());
+        permit.shrink_to(u64::try_from(held).unwrap_or(u64::MAX));
         let new = Arc::new(NewEvent {
             delivery,
+            payload,
             attributes_json,
             permit,
         });

@@ -111,7 +111,7 @@ impl Core {
         } else {
             let id = EventId(self.ids.next(self.wall()));
             batch.put_event(id, None, &new_record(new, now_ms));
-            batch.put_event_texts(id, &new.attributes_json, &delivery.payload);
+            batch.put_event_texts(id, &new.attributes_json, &new.payload);
             batch.put_delivery(&hash, id);
             self.backlog.add(id.0);
             (id, now_ms)
@@ -235,7 +235,8 @@ impl Core {
         let (stage, worker, task, reason) = match decision {
             Decision::Skip { reason } => (Stage::Skipped, None, None, Some(reason.as_str())),
             Decision::Fail { worker, reason } => {
-                (Stage::Failed, name(worker), None, Some(reason.as_str()))
+                let worker = worker.as_ref().and_then(name);
+                (Stage::Failed, worker, None, Some(reason.as_str()))
             }
             Decision::Hold { worker, prompt } => {
                 batch.put_held_prompt(id, prompt);
@@ -330,7 +331,7 @@ fn new_record(new: &NewEvent, now_ms: u64) -> EventRecord {
         created_ms: now_ms,
         updated_ms: now_ms,
         attributes_bytes: new.attributes_json.len() as u64,
-        payload_bytes: delivery.payload.len() as u64,
+        payload_bytes: new.payload.bytes(),
         prompt_bytes: None,
     }
 }

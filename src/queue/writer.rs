@@ -350,7 +350,7 @@ fn text_bytes(command: &Command) -> usize {
     match command {
         Command::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
         Command::Complete { result, .. } => result.len(),
-        Command::Receive(event) => event.delivery.payload.len() + event.attributes_json.len(),
+        Command::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
         Command::Settle { decision, .. } | Command::Replay { decision, .. } => match decision {
             Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
             Decision::Skip { .. } | Decision::Fail { .. } => 0,

@@ -27,7 +27,9 @@ use crate::config::{self, Config};
 use crate::dispatch::{self, Dispatcher};
 use crate::drain::{Cause, Drain};
 use crate::http;
+use crate::matcher::{self, Matcher};
 use crate::queue::{self, Queue};
+use crate::source::Source;
 use crate::store::{self, Store};
 
 /// Why a server could not start or had to stop.
@@ -150,15 +152,22 @@ impl Server {
             secret_variables: self.config.secret_variables.clone(),
         })
         .map_err(Error::System)?;
+        let matcher = Matcher::new(
+            self.queue.clone(),
+            budget.clone(),
+            matcher_setup(&self.config),
+        );
+        let matching = matcher.start(self.drain.clone()).map_err(Error::System)?;
         let addr = self.listener.local_addr();
         let api = Arc::new(Api::new(api::Parts {
             queue: self.queue.clone(),
+            matcher: matcher.clone(),
             roster: roster.clone(),
             budget: budget.clone(),
             drain: self.drain.clone(),
             addr,
             api_keys: self.config.api_keys.clone(),
-            task_body_max: self.config.limits.task_body,
+            body_limits: body_limits(&self.config),
             executor: Arc::clone(&executor),
         }));
         let options = http::Options {
@@ -184,6 +193,7 @@ impl Server {
         let mut live = reload::Live {
             reload,
             dispatcher,
+            matcher,
             config: self.config,
             api,
             roster,
@@ -208,6 +218,8 @@ impl Server {
             };
             orderly.or(second_signal(&mut signals)).await
         });
+        // It ends with the order to stop; a panic of it was logged.
+        let _ = matching.join();
         threads.stop();
         drop(self.store);
         let drained = drained?;
@@ -227,6 +239,23 @@ fn queue_settings(config: &Config) -> queue::Settings {
         queue: config.limits.queue,
         retention: config.limits.retention,
         disk_reserve: config.limits.disk_reserve,
+    }
+}
+
+fn body_limits(config: &Config) -> api::BodyLimits {
+    api::BodyLimits {
+        task: config.limits.task_body,
+        webhook: config.limits.webhook_body,
+    }
+}
+
+fn matcher_setup(config: &Config) -> matcher::Setup {
+    let by_name = |source: &Source| (source.name().to_owned(), Arc::new(source.clone()));
+    matcher::Setup {
+        sources: config.sources.iter().map(by_name).collect(),
+        rules: config.rules.clone(),
+        // A prompt that nobody could have submitted is not made by a rule, either.
+        prompt_bytes_max: usize::try_from(config.limits.task_body).unwrap_or(usize::MAX),
     }
 }
 

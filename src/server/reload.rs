@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use log::{error, info, warn};
 
-use super::{Reload, queue_settings, workers};
+use super::{Reload, body_limits, matcher_setup, queue_settings, workers};
 use crate::api::Api;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::matcher::Matcher;
 use crate::queue::Queue;
 use crate::roster::{Origin, Roster};
 use crate::worker::WorkerName;
@@ -17,6 +18,7 @@ use crate::worker::WorkerName;
 pub(super) struct Live {
     pub(super) reload: Reload,
     pub(super) dispatcher: Dispatcher,
+    pub(super) matcher: Matcher,
     pub(super) config: Config,
     pub(super) api: Arc<Api>,
     pub(super) roster: Roster,
@@ -47,7 +49,8 @@ impl Live {
             );
         }
         self.api.set_keys(&config.api_keys);
-        self.api.set_task_body_max(config.limits.task_body);
+        self.api.set_body_limits(body_limits(&config));
+        self.matcher.configure(matcher_setup(&config));
         if let Err(failure) = self.queue.configure(queue_settings(&config)).await {
             error!("reload: the queue's limits stay as they were: {failure}");
         }

@@ -1,20 +1,15 @@
 //! The rows of events: written by the batch, read by snapshots.
-//!
-//! A payload is kept as it came, in pieces: a row of many megabytes would be copied whole each
-//! time that the engine moves it.
 
 use fjall::Readable;
 
 use super::batch::Batch;
 use super::keys::{self, EventText};
+use super::payload::{self, Payload};
 use super::record::{self, EventCounts, EventRecord, Stage};
 use super::snapshot::Snapshot;
 use super::{Error, Space};
 use crate::event::{Attributes, EventId, State};
 use crate::id::Id;
-
-/// Bytes of a payload in one row.
-const PIECE_BYTES: usize = 128 << 10;
 
 /// BOUND: records that one page looks at. Where a filter lets few events through, a page ends
 /// with less than its limit, and the next one goes on behind it.
@@ -63,10 +58,10 @@ impl Batch<'_> {
     }
 
     /// Writes what of an event never changes: its attributes as JSON, and its payload.
-    pub fn put_event_texts(&mut self, id: EventId, attributes: &str, payload: &str) {
+    pub fn put_event_texts(&mut self, id: EventId, attributes: &str, payload: &Payload) {
         let key = keys::event_text(id, EventText::Attributes);
         self.write(Space::Texts, key, attributes.as_bytes());
-        for (number, piece) in (0..).zip(payload.as_bytes().chunks(PIECE_BYTES)) {
+        for (number, piece) in (0..).zip(&payload.pieces) {
             self.write(Space::Texts, keys::payload_piece(id, number), piece);
         }
     }
@@ -104,7 +99,7 @@ impl Batch<'_> {
         if old.prompt_bytes.is_some() {
             self.remove_held_prompt(id);
         }
-        for number in 0..pieces(old.payload_bytes) {
+        for number in 0..payload::pieces(old.payload_bytes) {
             self.remove(Space::Texts, keys::payload_piece(id, number));
         }
     }
@@ -173,29 +168,10 @@ impl Snapshot {
 
     /// The payload of an event, whose record says how many bytes it has.
     pub fn payload(&self, id: EventId, bytes: u64) -> Result<String, Error> {
-        let length = usize::try_from(bytes)
-            .map_err(|_| Error::damaged(place(id), "its payload is larger than memory"))?;
-        let mut payload = Vec::new();
-        for number in 0..pieces(bytes) {
-            let piece = self.rows.get(
-                self.store.space(Space::Texts),
-                keys::payload_piece(id, number),
-            )?;
-            let Some(piece) = piece else {
-                break;
-            };
-            if number == 0 {
-                payload.reserve_exact(length.min(RESERVED_MAX));
-            }
-            payload.extend_from_slice(&piece);
-        }
-        if payload.len() != length {
-            return Err(Error::damaged(
-                format!("the payload of event {id}"),
-                format!("{} bytes instead of {length}", payload.len()),
-            ));
-        }
-        text(payload, "payload", id)
+        let texts = self.store.space(Space::Texts);
+        let piece = |number| Ok(self.rows.get(texts, keys::payload_piece(id, number))?);
+        payload::decode(bytes, piece)?
+            .map_err(|detail| Error::damaged(format!("the payload of event {id}"), detail))
     }
 
     /// Events that wait to be matched, from `from` on, lowest id first, `count` at most.
@@ -292,18 +268,6 @@ impl Snapshot {
             None => Ok(None),
         }
     }
-}
-
-/// What a payload's length may reserve at once; a longer one grows as it is read, because a
-/// damaged length must not be the end of the process.
-const RESERVED_MAX: usize = 32 << 20;
-
-/// BOUND: pieces of a payload; a webhook's body has 1 GiB at most.
-const PIECES_MAX: u64 = (1 << 30) / PIECE_BYTES as u64;
-
-fn pieces(bytes: u64) -> u32 {
-    let pieces = bytes.div_ceil(PIECE_BYTES as u64).min(PIECES_MAX);
-    u32::try_from(pieces).unwrap_or(u32::MAX)
 }
 
 fn place(id: EventId) -> String {

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod journal;
 pub mod keys;
+mod payload;
 pub mod record;
 mod snapshot;
 mod tables;
@@ -31,6 +32,7 @@ use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode
 pub use batch::Batch;
 pub use error::Error;
 pub use events::{EventListing, ListedEvents};
+pub use payload::Payload;
 pub use snapshot::{Listed, Listing, Snapshot};
 
 use crate::id::Id;
@@ -138,7 +140,7 @@ impl Store {
         let mut store = Self {
             tasks: keyspace("tasks", row_options)?,
             texts: keyspace("texts", text_options)?,
-            index: keyspace("index", row_options)?,
+            index: keyspace("index", index_options)?,
             meta: keyspace("meta", row_options)?,
             events: keyspace("events", row_options)?,
             db,
@@ -330,6 +332,12 @@ fn row_options() -> KeyspaceCreateOptions {
         .compaction_strategy(Arc::new(
             Leveled::default().with_table_target_size(TABLE_BYTES),
         ))
+}
+
+/// Most keys that are looked up here (of deliveries, of idempotency) are new: a filter spares the
+/// search for them.
+fn index_options() -> KeyspaceCreateOptions {
+    row_options().expect_point_read_hits(false)
 }
 
 fn text_options() -> KeyspaceCreateOptions {

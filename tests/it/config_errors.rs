@@ -30,7 +30,10 @@ fn tells(outcome: &Outcome, line: usize) -> bool {
     })
 }
 
+const SOURCE: &str = "[[source]]\nname = \"s\"\nkind = \"github\"\nsecret = \"x\"\n";
 const WORKER: &str = "[[worker]]\nname = \"w\"\nendpoint = \"http://127.0.0.1:9\"\n";
+
+const EVENTS: &str = "[[worker.events]]\nsource = \"github\"\n";
 
 #[test]
 fn each_mistake_is_told_with_its_line_and_what_would_be_right() {
@@ -125,6 +128,31 @@ fn each_mistake_is_told_with_its_line_and_what_would_be_right() {
         ),
         (format!("{WORKER}colour = \"red\""), 4, vec!["colour"]),
         (
+            format!("{WORKER}{EVENTS}on = []\nprompt = \"x\""),
+            6,
+            vec!["on"],
+        ),
+        (
+            format!("{WORKER}{EVENTS}on = \"*\"\nprompt = \"a {{{{ title\""),
+            7,
+            vec!["prompt", "line 1"],
+        ),
+        (
+            format!("{WORKER}{EVENTS}on = \"*\"\nprompt = \"x\"\nwhen = \"number >\""),
+            8,
+            vec!["when"],
+        ),
+        (
+            format!("{WORKER}{EVENTS}on = \"*\"\nprompt = \"x\"\nfilter = {{ branch = \"a\" }}"),
+            8,
+            vec!["branch", "base_branch"],
+        ),
+        (
+            format!("{WORKER}{EVENTS}on = \"*\"\nprompt = \"x\"\nautomatic = true"),
+            8,
+            vec!["automatic", "auto"],
+        ),
+        (
             "[[worker]]\nname = \"w\"\ncommand = []".to_owned(),
             3,
             vec!["command"],
@@ -199,6 +227,45 @@ fn each_mistake_is_told_with_its_line_and_what_would_be_right() {
             4,
             vec!["env"],
         ),
+        ("source = 1".to_owned(), 1, vec!["source"]),
+        (
+            "[[source]]\nkind = \"github\"\nsecret = \"s\"".to_owned(),
+            1,
+            vec!["name"],
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"github\"".to_owned(),
+            1,
+            vec!["secret"],
+        ),
+        (
+            "[[source]]\nname = \"a\"\nsecret = \"s\"".to_owned(),
+            1,
+            vec!["kind"],
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"git\"\nsecret = \"s\"".to_owned(),
+            3,
+            vec!["git", "github", "hmac"],
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"hmac\"\nsecret = \"s\"".to_owned(),
+            1,
+            vec!["header"],
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"standard\"\nsecret = \"s\"".to_owned(),
+            4,
+            vec!["whsec_"],
+        ),
+        (format!("{SOURCE}colour = 1"), 5, vec!["colour"]),
+        (format!("{SOURCE}header = \"x\""), 5, vec!["header", "hmac"]),
+        (
+            format!("{SOURCE}ignore_actors = 1"),
+            5,
+            vec!["ignore_actors"],
+        ),
+        (format!("{SOURCE}{SOURCE}"), 6, vec!["s"]),
         ("a = \n".to_owned(), 1, vec![]),
         ("a = \"open".to_owned(), 1, vec![]),
         ("\n\n[[worker\n".to_owned(), 3, vec![]),
@@ -249,6 +316,9 @@ fn good_values_are_accepted() {
         "[[worker]]\nname = \"0a_.-\"\nendpoint = \"http://agents.local\"",
         "[[worker]]\nname = \"w\"\nendpoint = \"http://[::1]:9000/a/b\"\nrate = \"30/m\"\ntimeout = \"10m\"",
         "[[worker]]\nname = \"w\"\ncommand = [\"claude\", \"--print\"]\nenv = { KEY = \"env:SET_VARIABLE\" }\ncwd = \"/\"",
+        "[[source]]\nname = \"0a_.-\"\nkind = \"github\"\nsecret = [\"a\", \"env:SET_VARIABLE\"]\nignore_actors = [\"*[bot]\"]",
+        "[[source]]\nname = \"a\"\nkind = \"standard\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"",
+        "[[source]]\nname = \"a\"\nkind = \"hmac\"\nsecret = \"a\"\nheader = \"X-Signature\"\nencoding = \"base64\"\nalgorithm = \"sha1\"\ntype_field = \"a.b\"",
     ] {
         let outcome = check(text);
         assert_eq!(outcome.code, Some(0), "{text}\n{outcome:#?}");
@@ -278,6 +348,8 @@ fn secrets_are_not_repeated_in_complaints() {
         "[[worker]]\nname = \"w\"\ncommand = [\"cat\"]\nenv = { KEY = \"hunter2\" }\nshade = 1",
         "[[worker]]\nname = \"w\"\nendpoint = \"http://a\"\ntoken = \"hunter2\\n\"",
         "api_key = \"hunter2",
+        "[[source]]\nname = \"a\"\nkind = \"standard\"\nsecret = \"hunter2\"",
+        "[[source]]\nname = \"a\"\nkind = \"github\"\nsecret = [\"hunter2\", 1]\nshade = 1",
     ] {
         let outcome = check(text);
         assert_eq!(outcome.code, Some(2), "{text}\n{outcome:#?}");
@@ -305,7 +377,8 @@ fn odd_files_are_told_and_not_believed() {
 fn a_valid_file_is_shown_without_its_secrets() {
     let text = "api_key = [\"hunter2\", \"env:SET_VARIABLE\"]\n\
                 [[worker]]\nname = \"a\"\nendpoint = \"http://a\"\ntoken = \"hunter2\"\n\
-                [[worker]]\nname = \"b\"\ncommand = [\"cat\"]\nenv = { KEY = \"hunter2\" }\n";
+                [[worker]]\nname = \"b\"\ncommand = [\"cat\"]\nenv = { KEY = \"hunter2\" }\n\
+                [[source]]\nname = \"c\"\nkind = \"github\"\nsecret = \"hunter2\"\n";
     let outcome = check(text).expect(0);
     assert!(!outcome.printed().contains("hunter2"), "{outcome:#?}");
 }

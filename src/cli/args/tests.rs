@@ -76,10 +76,21 @@ fn wrong_command_lines_are_refused_with_what_would_be_right() {
         ),
         (
             "task hello",
-            "unknown command \"task\"; the commands are serve, demo, init, check, health;",
+            "unknown command \"task\"; the commands are serve, demo, init, check, health, events, webhook;",
         ),
         ("tasks", "unknown command \"tasks\"; the commands are"),
-        ("webhook", "unknown command \"webhook\"; the commands are"),
+        ("webhook", "--source is missing"),
+        ("webhook --source github", "--event is missing"),
+        ("webhook --source s --event e", "no file: name the one"),
+        (
+            "webhook --source s --event e a b",
+            "unexpected argument \"b\" for 'mecha webhook'",
+        ),
+        ("events --state", "--state wants a value"),
+        (
+            "events push",
+            "unexpected argument \"push\" for 'mecha events'",
+        ),
         (
             "serve --foo",
             "unknown option --foo for 'mecha serve'; see 'mecha serve --help'",

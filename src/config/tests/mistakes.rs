@@ -43,7 +43,8 @@ limits.addr = "x" => limits.addr: unknown key; addr belongs to the top of the fi
 worker = 5 => worker: a list of tables is wanted; write [[worker]]
 worker.name = "x" => worker: a list of tables is wanted; write [[worker]]
 worker = [5] => worker: a list of tables is wanted; write [[worker]]
-[[source]] => source: this version has no webhooks yet; remove [[source]]
+source = 5 => source: a list of tables is wanted; write [[source]]
+kind = "github" => kind belongs to [[source]]
 addr = "127.0.0.1:1 => not TOML: a quotation mark is missing
 drain = 30s => not TOML: a text stands in quotation marks
 addr = 127.0.0.1:1 => not TOML: a text stands in quotation marks
@@ -97,8 +98,8 @@ backoff = "0s" => out of range; allowed is 1ms to 1d
 command = ["x"] => worker.command: endpoint is given, too; keep one of the two
 env = { A = "b" } => worker.env: belongs to a worker with a command
 cwd = "/" => worker.cwd: belongs to a worker with a command
-events = [] => worker.events
-[[worker.events]] => worker.events: this version has no webhooks yet; remove
+events = "x" => worker.events: a list of tables is wanted; write [[worker.events]]
+events = [1] => worker.events: a list of tables is wanted
 command = "claude s3cr3t" => worker.command = ***: a text; a list of texts is wanted
 command = [] => an empty list; a list of texts is wanted
 command = [""] => an empty program;
@@ -132,6 +133,121 @@ fn every_mistake_in_a_worker_is_reported_with_its_line() {
         assert!(text.contains(part), "{line}: {text}");
         assert!(!text.contains("s3cr3t"), "{text}");
     }
+}
+
+/// The same for a line in the table of a source that is otherwise right.
+const SOURCE_MISTAKES: &str = r#"
+knid = "github" => source.knid: unknown key; did you mean kind?
+url = "x" => source.url: unknown key; [[source]] has name, kind, secret,
+endpoint = "x" => source.endpoint: unknown key; endpoint belongs to [[worker]]
+name = "a b" => source.name = "a b": not a source's name; it is 1 to 64 characters
+name = 5 => source.name = 5: a number;
+kind = "svix" => source.kind = "svix": not a kind; write one of github, gitlab,
+kind = "gihtub" => not a kind; did you mean github? write one of
+kind = 5 => source.kind = 5: a number;
+kind = "hmac" => source.header: missing; name the header of the signature
+kind = "standard" => source.secret = ***: not a secret of Standard Webhooks
+kind = "telegram" => source.secret = ***: a secret token of Telegram is
+secret = "" => source.secret = ***: an empty secret
+secret = [] => source.secret: a list of 0; write 1 to 16 secrets
+secret = ["s3cr3t", 5] => source.secret = ***: a number;
+secret = ["s3cr3t", ""] => source.secret = ***: an empty secret
+secret = "env:ABSENT" => source.secret = ***: the variable ABSENT is not set
+secret = { a = "s3cr3t" } => source.secret = ***: a table;
+ignore_actors = 5 => source.ignore_actors = 5: a number; a text or a list of texts
+ignore_actors = [""] => a glob of 0 bytes; it has 1 to 255
+ignore_actors = ["a", 5] => a number; a text or a list of texts is wanted
+header = "X-Signature" => source.header: belongs to kind hmac; the scheme of kind github is fixed
+prefix = "" => source.prefix: belongs to kind hmac
+id_field = "id" => source.id_field: belongs to kind hmac
+"#;
+
+/// The same for kind `hmac`.
+const HMAC_MISTAKES: &str = r#"
+header = "X Signature" => source.header = "X Signature": not the name of a header
+header = "" => not the name of a header
+type_header = "a:b" => source.type_header = "a:b": not the name of a header
+id_header = 5 => source.id_header = 5: a number;
+prefix = "a\n" => source.prefix = "a\n": not a prefix; it is at most 255
+encoding = "base32" => source.encoding = "base32": not an encoding; write hex or base64
+algorithm = "md5" => source.algorithm = "md5": not an algorithm; write sha256, sha512 or sha1
+type_field = "" => source.type_field = "": not a field; write its key
+id_field = "a..b" => not a field; write its key
+id_field = "a[].b" => not a field; write its key
+"#;
+
+#[test]
+fn every_mistake_in_a_source_is_reported_with_its_line() {
+    let of_github = cases(SOURCE_MISTAKES).map(|case| ("github", case));
+    let of_hmac = cases(HMAC_MISTAKES).map(|case| ("hmac", case));
+    for (kind, (line, part)) in of_github.chain(of_hmac) {
+        let mut lines = vec!["[[source]]".to_owned()];
+        for (key, value) in [
+            ("name", "a"),
+            ("kind", kind),
+            ("secret", "s3cr3t!"),
+            ("header", "X-Signature"),
+        ] {
+            let is_given = line.starts_with(&format!("{key} ="));
+            if !is_given && (key != "header" || kind == "hmac") {
+                lines.push(format!("{key} = \"{value}\""));
+            }
+        }
+        lines.push(line.to_owned());
+        let problems = Place::with(lines.join("\n")).problems(&[]);
+        assert_eq!(problems.len(), 1, "{line}: {problems:?}");
+        let (number, text) = &problems[0];
+        let wanted = match line {
+            "kind = \"hmac\"" => 1,
+            "kind = \"standard\"" | "kind = \"telegram\"" => 3,
+            _ => lines.len(),
+        };
+        assert_eq!(*number, wanted, "{line}: {text}");
+        assert!(text.contains(part), "{line}: {text}");
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+}
+
+#[test]
+fn sources_are_bounded_named_once_and_complete() {
+    let source =
+        |name: &str| format!("[[source]]\nname = \"{name}\"\nkind = \"jira\"\nsecret = \"s\"\n");
+    let problems = Place::with(source("a") + &source("b") + &source("a")).problems(&[]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].0, 10);
+    assert!(
+        problems[0]
+            .1
+            .contains("the source of line 2 has this name, too"),
+        "{problems:?}"
+    );
+
+    let many = |count: usize| {
+        (0..count)
+            .map(|n| source(&format!("s{n}")))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    assert_eq!(Place::with(many(100)).load(&[]).unwrap().sources.len(), 100);
+    let problems = Place::with(many(101)).problems(&[]);
+    assert!(
+        problems[0].1.contains("101 sources; at most 100"),
+        "{problems:?}"
+    );
+
+    let problems = Place::with("[[source]]\n").problems(&[]);
+    let missing: Vec<_> = problems
+        .iter()
+        .map(|(_, text)| text.split(';').next().unwrap())
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "source.name: missing",
+            "source.kind: missing",
+            "source.secret: missing"
+        ]
+    );
 }
 
 #[test]
@@ -174,14 +290,15 @@ timeout = "soon"
 
 [[worker.events]]
 source = "github"
-
-[[source]]
-name = "github"
+auto = "yes"
 "#,
     );
     let problems = place.problems(&[("MECHA_LOG", "xml"), ("MECHA_ALLOW_ANONYMOUS", "yes")]);
     let lines: Vec<usize> = problems.iter().map(|(line, _)| *line).collect();
-    assert_eq!(lines, [0, 0, 1, 2, 3, 4, 7, 8, 12, 13, 15, 16, 17, 19, 22]);
+    assert_eq!(
+        lines,
+        [0, 0, 1, 2, 3, 4, 7, 8, 12, 13, 15, 16, 17, 19, 19, 20, 21]
+    );
     assert!(!format!("{problems:?}").contains("s3cr3t"));
 }
 

@@ -3,11 +3,13 @@
 mod json;
 mod mistakes;
 mod precedence;
+mod rules;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::source::{Algorithm, Encoding, HmacSettings, Kind, Settings};
 use crate::worker::{Endpoint, Rate, Target};
 
 /// A directory with a configuration file in it.
@@ -96,6 +98,8 @@ fn without_anything_the_defaults_hold() {
                 disk_reserve: 268_435_456,
             },
             workers: Vec::new(),
+            rules: Rulebook::default(),
+            sources: Vec::new(),
             secret_variables: vec!["MECHA_API_KEY".to_owned()],
             warnings: Vec::new(),
         }
@@ -130,6 +134,24 @@ name = "echo"
 command = ["cat", "-"]
 env = { EMPTY = "", AGENT_KEY = "env:AGENT_KEY" }
 cwd = "/"
+[[source]]
+name = "github"
+kind = "github"
+secret = ["env:HOOK", "literal"]
+ignore_actors = "*[bot]"
+[[source]]
+name = "own"
+kind = "hmac"
+secret = "literal"
+ignore_actors = ["a", "b?"]
+header = "X-Signature"
+prefix = "v1="
+encoding = "base64"
+algorithm = "sha512"
+type_header = "X-Type"
+type_field = "event.type"
+id_header = "X-Id"
+id_field = "id"
 "#;
 
 #[test]
@@ -140,6 +162,7 @@ fn a_whole_file_is_read() {
             ("KEY_A", "a"),
             ("TOKEN", "t"),
             ("AGENT_KEY", "k"),
+            ("HOOK", "h"),
             ("MECHA_KEY", "unused"),
         ])
         .unwrap();
@@ -161,7 +184,7 @@ fn a_whole_file_is_read() {
     );
     assert_eq!(
         config.secret_variables,
-        ["AGENT_KEY", "KEY_A", "MECHA_API_KEY", "TOKEN"]
+        ["AGENT_KEY", "HOOK", "KEY_A", "MECHA_API_KEY", "TOKEN"]
     );
     assert_eq!(config.warnings, [] as [&str; 0]);
 }
@@ -169,7 +192,12 @@ fn a_whole_file_is_read() {
 #[test]
 fn every_field_of_a_worker_is_read() {
     let config = Place::with(WHOLE)
-        .load(&[("KEY_A", "a"), ("TOKEN", "t"), ("AGENT_KEY", "k")])
+        .load(&[
+            ("KEY_A", "a"),
+            ("TOKEN", "t"),
+            ("AGENT_KEY", "k"),
+            ("HOOK", "h"),
+        ])
         .unwrap();
     let [reviewer, echo] = config.workers.as_slice() else {
         panic!("{:?}", config.workers);
@@ -213,6 +241,50 @@ fn every_field_of_a_worker_is_read() {
             rate: None,
             max_attempts: 4,
             backoff: Duration::from_secs(30),
+        }
+    );
+}
+
+#[test]
+fn every_field_of_a_source_is_read() {
+    let config = Place::with(WHOLE)
+        .load(&[
+            ("KEY_A", "a"),
+            ("TOKEN", "t"),
+            ("AGENT_KEY", "k"),
+            ("HOOK", "h"),
+        ])
+        .unwrap();
+    let [github, own] = config.sources.as_slice() else {
+        panic!("{:?}", config.sources);
+    };
+    assert_eq!(
+        *github.settings(),
+        Settings {
+            name: "github".to_owned(),
+            kind: Kind::Github,
+            secrets: vec![Secret::new("h"), Secret::new("literal")],
+            ignore_actors: vec!["*[bot]".to_owned()],
+            hmac: None,
+        }
+    );
+    assert_eq!(
+        *own.settings(),
+        Settings {
+            name: "own".to_owned(),
+            kind: Kind::Hmac,
+            secrets: vec![Secret::new("literal")],
+            ignore_actors: vec!["a".to_owned(), "b?".to_owned()],
+            hmac: Some(HmacSettings {
+                header: "x-signature".to_owned(),
+                prefix: "v1=".to_owned(),
+                encoding: Encoding::Base64,
+                algorithm: Algorithm::Sha512,
+                type_header: Some("x-type".to_owned()),
+                type_field: Some("event.type".to_owned()),
+                id_header: Some("x-id".to_owned()),
+                id_field: Some("id".to_owned()),
+            }),
         }
     );
 }

@@ -232,11 +232,25 @@ fn what_is_unwise_is_warned_of() {
 }
 
 #[test]
+fn a_weak_signature_is_warned_of() {
+    let place = Place::with(
+        "[[source]]\nname = \"a\"\nkind = \"hmac\"\nsecret = \"env:KEY\"\nheader = \"x\"\nalgorithm = \"sha1\"\n",
+    );
+    let warnings = place.load(&[("KEY", "k")]).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("source a: signatures with sha1 are weak"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn no_secret_is_shown() {
     let place = Place::with(
         "api_key = \"s3cr3t\"\n\
          [[worker]]\nname = \"a\"\nendpoint = \"http://a\"\ntoken = \"s3cr3t\"\n\
-         [[worker]]\nname = \"b\"\ncommand = [\"cat\", \"s3cr3t\"]\nenv = { A = \"s3cr3t\" }\n",
+         [[worker]]\nname = \"b\"\ncommand = [\"cat\", \"s3cr3t\"]\nenv = { A = \"s3cr3t\" }\n\
+         [[source]]\nname = \"c\"\nkind = \"github\"\nsecret = \"s3cr3t\"\n",
     );
     place.set_mode(0o644);
     let args = Args {
@@ -248,6 +262,7 @@ fn no_secret_is_shown() {
     assert!(!summary.contains("s3cr3t"), "{summary}");
     assert!(!format!("{:?}", config.api_keys).contains("s3cr3t"));
     assert!(!format!("{:?}", config.workers[0]).contains("s3cr3t"));
+    assert!(!format!("{:?}", config.sources).contains("s3cr3t"));
     assert!(!format!("{:?}", config.warnings).contains("s3cr3t"));
     let args = Args {
         api_key: Some(Secret::new("s3cr3t")),

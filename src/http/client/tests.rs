@@ -40,6 +40,7 @@ fn request(endpoint: &Endpoint) -> Outgoing<'_> {
     Outgoing {
         endpoint,
         token: None,
+        headers: &[],
         body: None,
         path: "/health",
         deadline: monotonic() + Duration::from_secs(20),

@@ -5,6 +5,7 @@
 
 mod api;
 mod connection;
+mod delivery;
 mod endpoint_worker;
 mod gate;
 mod program;
@@ -16,6 +17,7 @@ mod wire;
 
 pub(crate) use api::Api;
 pub(crate) use connection::Connection;
+pub(crate) use delivery::{SECRET, delivery, github_source, hex_hmac, pull_request, rule};
 pub(crate) use endpoint_worker::{Answer, EndpointWorker, unused_address};
 pub(crate) use gate::Gate;
 pub(crate) use program::{Outcome, Program, is_running};

@@ -1,0 +1,89 @@
+//! `POST /rules/test`: what the rules would decide about a payload, without storing anything.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Api;
+use super::error::ApiError;
+use super::memory::{byte_count, grow_to};
+use super::submission::{self, string};
+use super::view::{self, WhyView};
+use crate::budget::Permit;
+use crate::clock::Clock;
+use crate::event::{Event, EventId, State};
+use crate::http::Reply;
+use crate::id::Id;
+use crate::matcher::Payload;
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    event_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl Api {
+    /// `POST /rules/test`
+    pub(super) async fn test_rules(
+        &self,
+        body: Vec<u8>,
+        mut permit: Permit,
+    ) -> Result<Reply, ApiError> {
+        let text = submission::object_text(&body)?;
+        let fields: Fields<'_> =
+            serde_json::from_str(text).map_err(|error| submission::refusal(&error))?;
+        let name = wanted_string("source", fields.source)?;
+        let event_type = wanted_string("type", fields.event_type)?;
+        let payload = match fields.payload {
+            Some(payload) if payload.get().starts_with('{') => payload.get().to_owned(),
+            _ => return Err(submission::bad_field("payload", "an object")),
+        };
+        let source = self.webhook_source(&name)?;
+        drop(body);
+        // The payload is in memory twice: as it is read, and as the rules see it.
+        let needed = byte_count(payload.len()).saturating_mul(2);
+        grow_to(&self.budget, &mut permit, needed).await?;
+        let matcher = self.matcher.clone();
+        let body = smol::unblock(move || {
+            let delivery = source.read_as(&event_type, payload).map_err(|unreadable| {
+                ApiError::new(400, unreadable.as_str(), unreadable.to_string())
+            })?;
+            let now = Clock::system().now();
+            let event = Event {
+                id: EventId(Id::FIRST),
+                source: delivery.source,
+                event_type: delivery.event_type,
+                delivery_id: delivery.delivery_id,
+                actor: delivery.actor,
+                subject: delivery.subject,
+                state: State::Received,
+                worker: None,
+                task: None,
+                reason: None,
+                attributes: delivery.attributes,
+                created_at: now,
+                updated_at: now,
+            };
+            let payload = Payload::new(delivery.payload, permit);
+            let explanation = matcher.explain(&event, Some(&payload));
+            let why = WhyView::new(None, &explanation);
+            view::render(&why, view::length(&why)?)
+        })
+        .await?;
+        Ok(Reply::json(200, body))
+    }
+}
+
+fn wanted_string(field: &'static str, value: Option<&RawValue>) -> Result<String, ApiError> {
+    let text = match value {
+        Some(value) => string(field, value)?,
+        None => String::new(),
+    };
+    if text.is_empty() {
+        return Err(submission::bad_field(field, "a string that is not empty"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,165 @@
+//! A running server, as client commands reach it: over HTTP, never by its data directory.
+//!
+//! BOUND: an exchange takes [`PATIENCE`] at most, beyond what the caller waits for on purpose,
+//! and 64 MiB of an answer are read.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::budget::Budget;
+use crate::clock::monotonic;
+use crate::config::environment::Environment;
+use crate::config::{self, DEFAULT_ADDR, addr, quoted};
+use crate::http::client::{self, Outgoing};
+use crate::secret::Secret;
+use crate::worker::Endpoint;
+
+/// How long an exchange may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer that are read.
+const ANSWER_MAX: u64 = 64 << 20;
+
+/// A server and the key to it.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) addr: SocketAddr,
+    key: Option<Secret>,
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+impl Remote {
+    /// The server at `addr`, at `MECHA_ADDR` or at the default address, with the key of `key` or
+    /// `MECHA_API_KEY`.
+    pub(super) fn find(addr: Option<&str>, key: Option<&Secret>) -> Result<Self, String> {
+        Ok(Self {
+            addr: target(addr, &Environment::of_process())?,
+            key: config::client_key(key)?,
+        })
+    }
+
+    /// A server that wants no key.
+    pub(super) fn open(addr: SocketAddr) -> Self {
+        Self { addr, key: None }
+    }
+
+    /// `GET path`
+    pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
+        self.send(path, &[], None)
+    }
+
+    /// `POST path`
+    pub(super) fn post(
+        &self,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Answer, String> {
+        self.send(path, headers, Some(body))
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        headers: &[(String, String)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, String> {
+        let endpoint = Endpoint {
+            host: self.addr.ip().to_string(),
+            port: self.addr.port(),
+            path: String::new(),
+        };
+        let outgoing = Outgoing {
+            endpoint: &endpoint,
+            token: self.key.as_ref(),
+            headers,
+            body,
+            path,
+            deadline: monotonic() + PATIENCE,
+            answer_max: ANSWER_MAX,
+        };
+        let answer = smol::block_on(client::send(outgoing, &Budget::new(ANSWER_MAX)));
+        let answer = answer.map_err(|error| format!("http://{}{path}: {error}", self.addr))?;
+        Ok(Answer {
+            status: answer.status,
+            body: answer.body,
+        })
+    }
+}
+
+impl Answer {
+    /// The body, or what the server said was wrong.
+    pub(super) fn accepted(self) -> Result<Vec<u8>, String> {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        let said = match serde_json::from_slice::<Refusal>(&self.body) {
+            Ok(refusal) => refusal.error.escape_debug().to_string(),
+            Err(_) => "no reason; is it a mecha?".to_owned(),
+        };
+        Err(format!("the server answers {}: {said}", self.status))
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Where to ask. An address that means every interface is asked on loopback.
+pub(super) fn target(flag: Option<&str>, environment: &Environment) -> Result<SocketAddr, String> {
+    let (name, text) = match flag {
+        Some(text) => ("--addr", text),
+        None => match environment.text("MECHA_ADDR")? {
+            Some(text) => ("MECHA_ADDR", text),
+            None => return Ok(DEFAULT_ADDR),
+        },
+    };
+    let addr = addr::parse(text)
+        .and_then(|addr| addr.resolve())
+        .map_err(|error| format!("{name} {}: {error}", quoted(text)))?;
+    if addr.port() == 0 {
+        return Err(format!(
+            "{name} {addr}: port 0 names no server; write the port that the server's log names"
+        ));
+    }
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Ok(SocketAddr::new(ip, addr.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_beats_variable_beats_default() {
+        let with = Environment::of(&[("MECHA_ADDR", "0.0.0.0:80")]);
+        let without = Environment::of(&[]);
+        for (flag, environment, addr) in [
+            (Some("[::]:81"), &with, "[::1]:81"),
+            (None, &with, "127.0.0.1:80"),
+            (None, &without, "127.0.0.1:21212"),
+        ] {
+            assert_eq!(target(flag, environment).unwrap().to_string(), addr);
+        }
+        for flag in ["", "127.0.0.1", "127.0.0.1:0"] {
+            assert!(target(Some(flag), &without).is_err(), "{flag}");
+        }
+    }
+}

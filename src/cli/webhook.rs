@@ -1,0 +1,150 @@
+//! `mecha webhook`: signs a file as its sender would and posts it, for trying a rule out.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::args::WebhookArgs;
+use super::remote::Remote;
+use super::{Exit, output, table};
+use crate::clock::{Clock, monotonic};
+use crate::config;
+
+/// Bytes of a file at most: what GitHub sends, and four times as much.
+const FILE_MAX: u64 = 100 << 20;
+
+/// How long the command waits to tell what the rules made of the event.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at the event.
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Deserialize)]
+struct Shown {
+    id: Option<String>,
+    status: Option<String>,
+    state: Option<String>,
+    worker_name: Option<String>,
+    task_id: Option<String>,
+    reason: Option<String>,
+}
+
+/// Signs and posts a file.
+pub(super) fn run(args: &WebhookArgs) -> Exit {
+    let source = match config::find_source(&args.config, &args.source) {
+        Ok(source) => source,
+        Err(problems) => {
+            for problem in problems {
+                output::complain(&problem);
+            }
+            return Exit::Usage;
+        }
+    };
+    let remote = match Remote::find(args.addr.as_deref(), args.api_key.as_ref()) {
+        Ok(remote) => remote,
+        Err(text) => {
+            output::complain(&text);
+            return Exit::Usage;
+        }
+    };
+    let body = match read(&args.file) {
+        Ok(body) => body,
+        Err(error) => {
+            output::complain(&format!("{}: {error}", args.file.display()));
+            return Exit::Failed;
+        }
+    };
+    // Each delivery is another one, so that the same file can be tried twice.
+    let delivery_id = format!("mecha-{:016x}", fastrand::u64(..));
+    let now = Clock::system().now();
+    let body = source.stamp(body, now);
+    let told = source
+        .sign(&args.event, &delivery_id, &body, now)
+        .and_then(|headers| {
+            let path = format!("/webhook/{}", args.source);
+            remote.post(&path, &headers, body)?.accepted()
+        })
+        .and_then(|answer| tell(&remote, &answer));
+    match told {
+        Ok(text) => {
+            output::print(&text);
+            Exit::Done
+        }
+        Err(problem) => {
+            output::complain(&problem);
+            Exit::Failed
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if path == Path::new("-") {
+        io::stdin()
+            .lock()
+            .take(FILE_MAX + 1)
+            .read_to_end(&mut body)?;
+    } else {
+        File::open(path)?
+            .take(FILE_MAX + 1)
+            .read_to_end(&mut body)?;
+    }
+    if body.len() as u64 > FILE_MAX {
+        return Err(io::Error::other(format!("larger than {FILE_MAX} bytes")));
+    }
+    Ok(body)
+}
+
+/// What became of the event, once the rules have seen it.
+fn tell(remote: &Remote, answer: &[u8]) -> Result<String, String> {
+    let shown: Shown = serde_json::from_slice(answer)
+        .map_err(|error| format!("the answer is no event: {error}"))?;
+    let Some(id) = shown.id else {
+        return Ok(format!(
+            "the server answers {}",
+            String::from_utf8_lossy(answer)
+        ));
+    };
+    if shown.status.as_deref() == Some("duplicate") {
+        let state = shown.state.unwrap_or_default();
+        return Ok(format!("event {id}: delivered before, it is {state}"));
+    }
+    let deadline = monotonic() + PATIENCE;
+    loop {
+        let path = format!("/event/{id}");
+        let event = match remote.get(&path)?.accepted() {
+            Ok(body) => serde_json::from_slice::<Shown>(&body),
+            // A key may open less than the webhook, which wants none.
+            Err(problem) => {
+                return Ok(format!(
+                    "event {id}: received; it cannot be followed: {problem}"
+                ));
+            }
+        };
+        let event = event.map_err(|error| format!("{path} is no event: {error}"))?;
+        if event.state.as_deref() != Some("received") || monotonic() >= deadline {
+            return Ok(outcome(&id, &event));
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn outcome(id: &str, event: &Shown) -> String {
+    let state = event.state.as_deref().unwrap_or_default();
+    let mut text = format!("event {id}: {state}");
+    if let Some(worker) = &event.worker_name {
+        text.extend([", worker ", &table::shown(worker)]);
+    }
+    if let Some(task) = &event.task_id {
+        text.extend([", task ", &table::shown(task)]);
+    }
+    if let Some(reason) = &event.reason {
+        text.push_str(": ");
+        text.extend(reason.escape_debug());
+    }
+    text
+}

@@ -1,0 +1,277 @@
+//! Takes events from the queue, asks the rules about each, and tells the queue what they decided.
+//!
+//! One thread matches, behind the answers to the senders. What was received and is not matched
+//! yet is in the store, so that a start goes on where the last run ended. The API asks here, too,
+//! when somebody wants to know what the rules say, so that there is one way in which they are
+//! asked.
+//!
+//! BOUND: events are read until their attributes pass 1 MiB, and their decisions are carried out
+//! before the prompts pass that; a payload is read only where a rule names it, one at a time, its
+//! bytes taken from the budget. Beyond that there is one prompt in the making, as large as a
+//! `POST /task` body may be.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use async_io::Timer;
+use log::{error, warn};
+use smol::future::FutureExt;
+
+use crate::budget::{Budget, Permit};
+use crate::drain::Drain;
+use crate::event::{Event, EventId};
+use crate::queue::{self, Decision, Queue};
+use crate::rules::{Explanation, Facts, Rulebook, Verdict};
+use crate::source::Source;
+
+/// Events that are read at once.
+const EVENTS_MAX: usize = 64;
+
+/// Bytes of prompts whose decisions are carried out together.
+const PROMPT_BYTES_MAX: usize = 1 << 20;
+
+/// Pause after rows could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where deliveries come from, and what is to become of them.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// The sources, by name.
+    pub sources: BTreeMap<String, Arc<Source>>,
+    /// The rules, in the order of the file.
+    pub rules: Rulebook,
+    /// Bytes of a rendered prompt at most.
+    pub prompt_bytes_max: usize,
+}
+
+/// Asks the rules; clones share it.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Queue,
+    budget: Budget,
+    setup: RwLock<Arc<Setup>>,
+}
+
+/// An event's payload in memory, with the permit for its bytes.
+#[derive(Debug)]
+pub struct Payload {
+    text: Arc<str>,
+    _permit: Permit,
+}
+
+impl Payload {
+    /// A payload whose bytes are those of `permit`.
+    pub fn new(text: String, permit: Permit) -> Self {
+        Self {
+            text: text.into(),
+            _permit: permit,
+        }
+    }
+}
+
+impl Matcher {
+    /// A matcher of the events of `queue`.
+    pub fn new(queue: Queue, budget: Budget, setup: Setup) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                queue,
+                budget,
+                setup: RwLock::new(Arc::new(setup)),
+            }),
+        }
+    }
+
+    /// Uses other sources and rules from now on.
+    pub fn configure(&self, setup: Setup) {
+        let setup = Arc::new(setup);
+        *self
+            .inner
+            .setup
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = setup;
+    }
+
+    /// The source of that name.
+    pub fn source(&self, name: &str) -> Option<Arc<Source>> {
+        self.setup().sources.get(name).cloned()
+    }
+
+    /// Whether the rules must see an event's payload to decide.
+    pub fn wants_payload(&self, event: &Event) -> bool {
+        self.setup()
+            .rules
+            .wants_payload(&event.source, &event.event_type)
+    }
+
+    /// What today's rules decide about an event. Its payload is needed where
+    /// [`Matcher::wants_payload`] says so.
+    pub fn decide(&self, event: &Event, payload: Option<&Payload>) -> Decision {
+        decide(&self.setup(), event, payload)
+    }
+
+    /// What today's rules see of an event, check by check.
+    pub fn explain(&self, event: &Event, payload: Option<&Payload>) -> Explanation {
+        let setup = self.setup();
+        let mark = mark();
+        setup.rules.explain(&facts(&setup, event, payload, &mark))
+    }
+
+    /// Starts the thread. It ends with the order to stop, and what is not matched by then is
+    /// matched after the next start.
+    pub fn start(&self, drain: Drain) -> io::Result<thread::JoinHandle<()>> {
+        let matcher = self.clone();
+        thread::Builder::new()
+            .name("matcher".to_owned())
+            .spawn(move || {
+                let stopped = async {
+                    drain.begun().await;
+                };
+                // The executor's threads wait for sockets and timers; this one is woken by them.
+                smol::future::block_on(stopped.or(matcher.run()));
+            })
+    }
+
+    async fn run(&self) {
+        loop {
+            match self.step().await {
+                Ok(()) => {}
+                Err(queue::Error::StoreFailed) => return,
+                Err(failure) => {
+                    error!("events wait to be matched: {failure}");
+                    Timer::after(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for events and settles them.
+    async fn step(&self) -> Result<(), queue::Error> {
+        let events = self.inner.queue.received(EVENTS_MAX).await?;
+        let setup = self.setup();
+        let mut decisions = Vec::with_capacity(events.len());
+        let mut prompt_bytes = 0;
+        for event in events {
+            let decision = self.decide_stored(&setup, &event).await?;
+            if let Decision::Fail { reason, .. } = &decision {
+                warn!(
+                    "event {} ({} {}): {reason}",
+                    event.id, event.source, event.event_type
+                );
+            }
+            prompt_bytes += prompt_length(&decision);
+            decisions.push((event.id, decision));
+            if prompt_bytes > PROMPT_BYTES_MAX {
+                prompt_bytes = 0;
+                self.inner
+                    .queue
+                    .settle(std::mem::take(&mut decisions))
+                    .await?;
+            }
+        }
+        self.inner.queue.settle(decisions).await
+    }
+
+    async fn decide_stored(&self, setup: &Setup, event: &Event) -> Result<Decision, queue::Error> {
+        if !setup.rules.wants_payload(&event.source, &event.event_type) {
+            return Ok(decide(setup, event, None));
+        }
+        let payload = self.load_payload(event.id).await?;
+        Ok(decide(setup, event, payload.as_ref()))
+    }
+
+    /// Reads a payload when there is memory for it, however long that takes.
+    async fn load_payload(&self, id: EventId) -> Result<Option<Payload>, queue::Error> {
+        let Some((_, bytes)) = self.inner.queue.event_size(id).await? else {
+            return Ok(None);
+        };
+        let budget = &self.inner.budget;
+        // What is larger than the budget is read when nothing else is in memory.
+        let Some(permit) = budget.acquire(bytes.min(budget.size())).await else {
+            return Ok(None);
+        };
+        let text = self.inner.queue.payload(id).await?;
+        Ok(text.map(|text| Payload::new(text, permit)))
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        let setup = self.inner.setup.read();
+        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn decide(setup: &Setup, event: &Event, payload: Option<&Payload>) -> Decision {
+    // Whatever a rule does with a payload, the next event must be matched.
+    let judging = AssertUnwindSafe(|| judge(setup, event, payload));
+    catch_unwind(judging).unwrap_or_else(|_| Decision::Fail {
+        worker: None,
+        reason: "the rules failed on this event; the server's log says more".to_owned(),
+    })
+}
+
+fn judge(setup: &Setup, event: &Event, payload: Option<&Payload>) -> Decision {
+    let mark = mark();
+    match setup.rules.judge(&facts(setup, event, payload, &mark)) {
+        Verdict::Matched {
+            worker,
+            auto: true,
+            prompt,
+        } => Decision::Start { worker, prompt },
+        Verdict::Matched {
+            worker,
+            auto: false,
+            prompt,
+        } => Decision::Hold { worker, prompt },
+        Verdict::Failed { worker, reason } => Decision::Fail {
+            worker: Some(worker),
+            reason,
+        },
+        Verdict::Skipped { reason } => Decision::Skip { reason },
+    }
+}
+
+fn facts<'a>(
+    setup: &'a Setup,
+    event: &'a Event,
+    payload: Option<&Payload>,
+    mark: &'a str,
+) -> Facts<'a> {
+    let source = setup.sources.get(&event.source);
+    Facts {
+        source: &event.source,
+        event_type: &event.event_type,
+        actor: event.actor.as_deref(),
+        subject: event.subject.as_deref(),
+        attributes: &event.attributes,
+        ignore_actors: source.map_or(&[], |source| source.ignore_actors()),
+        payload: payload.map(|payload| Arc::clone(&payload.text)),
+        mark,
+        prompt_bytes_max: setup.prompt_bytes_max,
+    }
+}
+
+fn prompt_length(decision: &Decision) -> usize {
+    match decision {
+        Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
+        Decision::Skip { .. } | Decision::Fail { .. } => 0,
+    }
+}
+
+/// What the markers around text from outside carry. It must not be guessed by who writes that
+/// text, so it comes from the system's source of random bytes.
+fn mark() -> String {
+    let mut bytes = [0_u8; 12];
+    if let Err(failure) = getrandom::fill(&mut bytes) {
+        error!("the system gives no random bytes: {failure}; a weaker source serves");
+        fastrand::fill(&mut bytes);
+    }
+    data_encoding::HEXLOWER.encode(&bytes)
+}

@@ -1,5 +1,6 @@
-//! The real server under load, beside Redis and the bare disk. Run it with
-//! `cargo bench --bench load`; names behind `--` choose parts: `throughput`, `dispatch`, `start`.
+//! The real server under load, beside Redis, Debian's `webhook` and the bare disk. Run it with
+//! `cargo bench --bench load`; names behind `--` choose parts: `throughput`, `webhook`, `dispatch`,
+//! `start`.
 //!
 //! Client, worker and server share the machine, so only what stands in one table can be
 //! compared. All of it is measured in turn, round by round, on loopback and on a disk.
@@ -35,6 +36,10 @@ mod settings;
 mod start;
 #[path = "load/throughput.rs"]
 mod throughput;
+#[path = "load/webhook.rs"]
+mod webhook;
+#[path = "load/webhook_peer.rs"]
+mod webhook_peer;
 #[path = "load/worker.rs"]
 mod worker;
 
@@ -51,7 +56,7 @@ use crate::settings::Settings;
 const OFFLINE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// The parts, in the order in which they are run.
-const PARTS: [&str; 3] = ["throughput", "dispatch", "start"];
+const PARTS: [&str; 4] = ["throughput", "webhook", "dispatch", "start"];
 
 fn main() -> ExitCode {
     report::exit(interrupt::run(run))
@@ -74,6 +79,9 @@ async fn run(executor: &LocalExecutor<'static>) -> io::Result<()> {
     report::machine()?;
     if is_chosen("throughput") {
         throughput::run(executor, &settings).await?;
+    }
+    if is_chosen("webhook") {
+        webhook::run(executor, &settings).await?;
     }
     if is_chosen("dispatch") {
         dispatch::run(executor, &settings).await?;

@@ -1,6 +1,6 @@
 //! The load generator: keep-alive connections on one thread, each with one request in flight.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -24,6 +24,9 @@ const REPLY_BYTES_MAX: usize = 64 << 10;
 /// This part of a measurement's time is run before it, unmeasured.
 const WARM_UP: u32 = 8;
 
+/// Hexadecimal digits of the number that tells requests apart.
+pub(crate) const STAMP_LENGTH: usize = 16;
+
 /// Says how many bytes at the start of what was read are one whole reply, if it is there.
 pub(crate) type Framing = fn(&[u8]) -> io::Result<Option<usize>>;
 
@@ -34,6 +37,8 @@ pub(crate) struct Load {
     pub(crate) addr: SocketAddr,
     /// The bytes of one request.
     pub(crate) request: Rc<[u8]>,
+    /// Where in it a number of [`STAMP_LENGTH`] digits stands that differs in each.
+    pub(crate) stamp_at: Option<usize>,
     /// How its reply is read and checked.
     pub(crate) framing: Framing,
     /// Connections at once.
@@ -102,12 +107,19 @@ impl Load {
         exchanged: impl Fn(Instant) -> bool + 'static,
     ) -> io::Result<()> {
         let exchanged = Rc::new(exchanged);
+        let stamps = Rc::new(Cell::new(fastrand::u64(..)));
         let mut tasks = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             let mut connection = Connection::open(self.addr, self.framing).await?;
-            let (request, exchanged) = (Rc::clone(&self.request), Rc::clone(&exchanged));
+            let exchanged = Rc::clone(&exchanged);
+            let (stamps, stamp_at) = (Rc::clone(&stamps), self.stamp_at);
+            let mut request = self.request.to_vec();
             tasks.push(executor.spawn(async move {
                 loop {
+                    if let Some(at) = stamp_at {
+                        stamps.set(stamps.get().wrapping_add(1));
+                        stamp(&mut request, at, stamps.get());
+                    }
                     let sent = monotonic();
                     connection.exchange(&request).await?;
                     if !exchanged(sent) {
@@ -120,6 +132,15 @@ impl Load {
             task.await?;
         }
         Ok(())
+    }
+}
+
+/// Writes `number` into `request`.
+pub(crate) fn stamp(request: &mut [u8], at: usize, number: u64) {
+    let digits = format!("{number:0STAMP_LENGTH$x}");
+    let place = request.iter_mut().skip(at).take(STAMP_LENGTH);
+    for (byte, digit) in place.zip(digits.bytes()) {
+        *byte = digit;
     }
 }
 

@@ -78,6 +78,7 @@ async fn complete_many(
     let load = Load {
         addr: server.addr,
         request: http::post_task(server.addr),
+        stamp_at: None,
         framing: http::framing,
         connections: usize::try_from(CONCURRENCY).map_err(io::Error::other)?,
     };

@@ -105,6 +105,6 @@ fn command_of(words: &[&str]) -> Rc<[u8]> {
 }
 
 /// An address that nobody listened on a moment ago.
-fn unused_addr() -> io::Result<SocketAddr> {
+pub(crate) fn unused_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -57,6 +57,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
     let load = |request, connections| Load {
         addr: server.addr,
         request,
+        stamp_at: None,
         framing: http::framing,
         connections,
     };
@@ -80,6 +81,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
                 let load = Load {
                     addr: redis.addr,
                     request: redis::add_task(),
+                    stamp_at: None,
                     framing: redis::framing,
                     connections,
                 };

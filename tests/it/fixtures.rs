@@ -4,7 +4,8 @@ use std::path::Path;
 
 use mecha::clock::Clock;
 use mecha::drain::Drain;
-use mecha::queue::{Error, Filter, Queue, Settings};
+use mecha::event::{self, Attribute};
+use mecha::queue::{Error, EventFilter, Filter, Queue, Settings};
 use mecha::store::Store;
 use mecha::task::{Idempotency, State};
 use std::time::Duration;
@@ -83,6 +84,97 @@ fn a_data_directory_of_version_1_is_read() {
         let names: Vec<_> = workers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["fixture", "idle"]);
         assert_eq!(queue.pending(&"fixture".parse().unwrap()), 1);
+    });
+    queue.close();
+}
+
+#[test]
+fn a_data_directory_of_version_2_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v2"),
+        dir.path(),
+    );
+    let store = Store::open(dir.path()).unwrap();
+    let settings = Settings {
+        queue: 100,
+        retention: Duration::from_secs(1_000 * 365 * 86_400),
+        disk_reserve: 0,
+    };
+    let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
+    smol::block_on(async {
+        let page = queue
+            .list_events(EventFilter {
+                limit: 10,
+                ..EventFilter::default()
+            })
+            .await
+            .unwrap();
+        let ids: Vec<_> = page.events.iter().map(|(id, _)| *id).collect();
+        let events = queue.load_events(ids).await.unwrap();
+        let seen: Vec<_> = events
+            .iter()
+            .map(|event| {
+                (
+                    event.event_type.as_str(),
+                    event.state,
+                    event.worker.as_ref().map_or("", |worker| worker.as_str()),
+                    event.task.is_some(),
+                    event.reason.is_some(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("push", event::State::Skipped, "", false, true),
+                (
+                    "release.published",
+                    event::State::Failed,
+                    "echo",
+                    false,
+                    true
+                ),
+                (
+                    "pull_request.closed",
+                    event::State::Matched,
+                    "absent",
+                    true,
+                    false
+                ),
+                (
+                    "pull_request.labeled",
+                    event::State::Matched,
+                    "echo",
+                    false,
+                    true
+                ),
+                (
+                    "pull_request.opened",
+                    event::State::Completed,
+                    "echo",
+                    true,
+                    false
+                ),
+            ]
+        );
+        let opened = &events[4];
+        assert_eq!(
+            opened.attributes.get("number"),
+            Some(&Attribute::Integer(1))
+        );
+        assert_eq!(opened.actor.as_deref(), Some("mona"));
+        let payload = queue.payload(opened.id).await.unwrap().unwrap();
+        assert!(payload.len() > 300_000 && payload.ends_with("x1y2\"}"));
+        let task = queue.find(opened.task.unwrap()).await.unwrap().unwrap();
+        assert_eq!(task.event, Some(opened.id));
+        assert_eq!(task.prompt, "Review #1: Change 1");
+
+        queue.approve_event(events[3].id).await.unwrap();
+        let approved = queue.find_event(events[3].id).await.unwrap().unwrap();
+        let task = queue.find(approved.task.unwrap()).await.unwrap().unwrap();
+        assert_eq!(task.prompt, "Look at #2");
+        assert_eq!(queue.pending(&"absent".parse().unwrap()), 1);
     });
     queue.close();
 }

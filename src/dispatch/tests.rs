@@ -120,9 +120,21 @@ impl Scene {
     }
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        Timer::after(Duration::from_millis(2)).await;
+#[track_caller]
+fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+    until_async(async move || condition())
+}
+
+/// Waits until a condition holds; fails the test that waits for it when it does not.
+#[track_caller]
+fn until_async(condition: impl AsyncFn() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    let deadline = monotonic() + MINUTE;
+    async move {
+        while !condition().await {
+            assert!(monotonic() < deadline, "waited a minute in vain at {place}");
+            Timer::after(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -329,9 +341,7 @@ fn a_dispatcher_that_is_dropped_leaves_no_process() {
         pid = scene.file("pid");
         assert!(is_alive(&pid));
     });
-    while is_alive(&pid) {
-        std::thread::yield_now();
-    }
+    smol::block_on(until(|| !is_alive(&pid)));
 }
 
 #[test]

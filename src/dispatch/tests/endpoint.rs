@@ -353,9 +353,3 @@ fn a_worker_that_moved_gets_its_tasks_where_it_is_now() {
         .await;
     });
 }
-
-async fn until_async(condition: impl AsyncFn() -> bool) {
-    while !condition().await {
-        Timer::after(Duration::from_millis(2)).await;
-    }
-}

@@ -160,15 +160,15 @@ impl Matcher {
         let mut decisions = Vec::with_capacity(events.len());
         let mut prompt_bytes = 0;
         for event in events {
-            let decision = self.decide_stored(&setup, &event).await?;
+            let (id, decision) = match event {
+                Ok(event) => (event.id, self.decide_stored(&setup, &event).await?),
+                Err(id) => (id, unreadable()),
+            };
             if let Decision::Fail { reason, .. } = &decision {
-                warn!(
-                    "event {} ({} {}): {reason}",
-                    event.id, event.source, event.event_type
-                );
+                warn!("event {id} failed: {reason}");
             }
             prompt_bytes += prompt_length(&decision);
-            decisions.push((event.id, decision));
+            decisions.push((id, decision));
             if prompt_bytes > PROMPT_BYTES_MAX {
                 prompt_bytes = 0;
                 self.inner
@@ -184,8 +184,11 @@ impl Matcher {
         if !setup.rules.wants_payload(&event.source, &event.event_type) {
             return Ok(decide(setup, event, None));
         }
-        let payload = self.load_payload(event.id).await?;
-        Ok(decide(setup, event, payload.as_ref()))
+        match self.load_payload(event.id).await {
+            Ok(payload) => Ok(decide(setup, event, payload.as_ref())),
+            Err(queue::Error::Unreadable) => Ok(unreadable()),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Reads a payload when there is memory for it, however long that takes.
@@ -194,8 +197,10 @@ impl Matcher {
             return Ok(None);
         };
         let budget = &self.inner.budget;
-        // What is larger than the budget is read when nothing else is in memory.
-        let Some(permit) = budget.acquire(bytes.min(budget.size())).await else {
+        // Once as it is read, and once as the rules see it. What is larger than the budget is
+        // read when nothing else is in memory.
+        let needed = bytes.saturating_mul(2).min(budget.size());
+        let Some(permit) = budget.acquire(needed).await else {
             return Ok(None);
         };
         let text = self.inner.queue.payload(id).await?;
@@ -255,6 +260,14 @@ fn facts<'a>(
         payload: payload.map(|payload| Arc::clone(&payload.text)),
         mark,
         prompt_bytes_max: setup.prompt_bytes_max,
+    }
+}
+
+/// What becomes of an event whose rows are damaged; the log says which.
+fn unreadable() -> Decision {
+    Decision::Fail {
+        worker: None,
+        reason: "what is stored of it cannot be read; the server's log says more".to_owned(),
     }
 }
 

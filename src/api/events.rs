@@ -14,6 +14,9 @@ use crate::http::{Head, Reply};
 use crate::matcher::Payload;
 use crate::queue::EventFilter;
 
+/// A payload of more bytes is rendered on a thread of its own.
+const INLINE_BYTES_MAX: u64 = 128 << 10;
+
 impl Api {
     /// `GET /events`
     pub(super) async fn list_events(&self, head: &Head) -> Result<Reply, ApiError> {
@@ -45,18 +48,25 @@ impl Api {
     /// `GET /event/{id}`
     pub(super) async fn show_event(&self, segment: &str) -> Result<Reply, ApiError> {
         let id = event_id(segment)?;
-        let (shown, payload) = self.event_size(id).await?;
+        let (shown, payload_bytes) = self.event_size(id).await?;
         let mut permit = self.budget.empty();
         // Once as it is read, and once within the answer.
-        let likely = shown.saturating_add(payload).saturating_mul(2);
+        let likely = shown.saturating_add(payload_bytes).saturating_mul(2);
         grow_to(&self.budget, &mut permit, likely).await?;
         let found = self.queue.find_event(id).await?;
         let event = found.ok_or_else(|| ApiError::unknown_event(id))?;
         let payload = self.queue.payload(id).await?;
         let payload = payload.ok_or_else(|| ApiError::unknown_event(id))?;
-        let view = EventView::with_payload(&event, &payload)?;
-        let body = view::render(&view, view::length(&view)?)?;
-        drop(payload);
+        let render = move || {
+            let view = EventView::with_payload(&event, &payload)?;
+            view::render(&view, view::length(&view)?)
+        };
+        // A large payload takes long enough to hold up other connections.
+        let body = if payload_bytes > INLINE_BYTES_MAX {
+            smol::unblock(render).await?
+        } else {
+            render()?
+        };
         Ok(reply(200, body, permit))
     }
 
@@ -116,7 +126,9 @@ impl Api {
             return Ok((event, None));
         }
         let mut permit = self.budget.empty();
-        grow_to(&self.budget, &mut permit, payload_bytes).await?;
+        // Once as it is read, and once as the rules see it.
+        let needed = payload_bytes.saturating_mul(2);
+        grow_to(&self.budget, &mut permit, needed).await?;
         let text = self.queue.payload(id).await?;
         let text = text.ok_or_else(|| ApiError::unknown_event(id))?;
         Ok((event, Some(Payload::new(text, permit))))

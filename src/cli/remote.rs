@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::table;
+
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
@@ -106,7 +108,7 @@ impl Answer {
             return Ok(self.body);
         }
         let said = match serde_json::from_slice::<Refusal>(&self.body) {
-            Ok(refusal) => refusal.error.escape_debug().to_string(),
+            Ok(refusal) => table::escaped(&refusal.error),
             Err(_) => "no reason; is it a mecha?".to_owned(),
         };
         Err(format!("the server answers {}: {said}", self.status))

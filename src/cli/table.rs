@@ -35,19 +35,23 @@ pub(super) fn render(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// A cell on one line, without control characters, and short.
 pub(super) fn shown(text: &str) -> String {
-    let mut cell = String::new();
-    for (count, c) in text.chars().enumerate() {
-        if count == CELL_MAX {
-            cell.push('…');
-            break;
-        }
+    match text.char_indices().nth(CELL_MAX) {
+        Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
+        None => escaped(text),
+    }
+}
+
+/// A text on one line, without control characters.
+pub(super) fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
         if c.is_control() {
-            cell.extend(c.escape_debug());
+            line.extend(c.escape_debug());
         } else {
-            cell.push(c);
+            line.push(c);
         }
     }
-    cell
+    line
 }
 
 #[cfg(test)]

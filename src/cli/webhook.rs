@@ -13,6 +13,7 @@ use super::remote::Remote;
 use super::{Exit, output, table};
 use crate::clock::{Clock, monotonic};
 use crate::config;
+use crate::source::{Message, Source};
 
 /// Bytes of a file at most: what GitHub sends, and four times as much.
 const FILE_MAX: u64 = 100 << 20;
@@ -65,6 +66,7 @@ pub(super) fn run(args: &WebhookArgs) -> Exit {
     let told = source
         .sign(&args.event, &delivery_id, &body, now)
         .and_then(|headers| {
+            warn_of_type(&source, &headers, &body, &args.event);
             let path = format!("/webhook/{}", args.source);
             remote.post(&path, &headers, body)?.accepted()
         })
@@ -78,6 +80,20 @@ pub(super) fn run(args: &WebhookArgs) -> Exit {
             output::complain(&problem);
             Exit::Failed
         }
+    }
+}
+
+/// Says so where the payload itself names its type, and another one than was asked for.
+fn warn_of_type(source: &Source, headers: &Vec<(String, String)>, body: &[u8], wanted: &str) {
+    if let Ok(Message::Delivery(delivery)) = source.read(headers, body.to_vec())
+        && delivery.event_type != wanted
+    {
+        output::report(&format!(
+            "note: with this payload a sender of kind {} says {}, not {}",
+            source.kind(),
+            table::shown(&delivery.event_type),
+            table::shown(wanted)
+        ));
     }
 }
 
@@ -143,8 +159,7 @@ fn outcome(id: &str, event: &Shown) -> String {
         text.extend([", task ", &table::shown(task)]);
     }
     if let Some(reason) = &event.reason {
-        text.push_str(": ");
-        text.extend(reason.escape_debug());
+        text.extend([": ", &table::escaped(reason)]);
     }
     text
 }

@@ -77,7 +77,10 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
             problems.add(0, anonymous_text(addr));
         }
     }
-    warnings.extend(warn_of_limits(&settings.limits));
+    warnings.extend(warn_of_limits(
+        &settings.limits,
+        !settings.sources.is_empty(),
+    ));
     warnings.extend(settings.sources.iter().filter_map(warn_of_source));
     for worker in &settings.workers {
         warnings.extend(warn_of_command(worker, environment));
@@ -332,14 +335,23 @@ fn warn_of_readable_secrets(path: &Path) -> Option<String> {
     })
 }
 
-fn warn_of_limits(limits: &Limits) -> Option<String> {
-    (limits.task_body > limits.memory).then(|| {
-        format!(
-            "limits.task_body ({}) is above limits.memory ({}), which is the limit that counts",
-            value::size_text(limits.task_body),
-            value::size_text(limits.memory)
-        )
-    })
+fn warn_of_limits(limits: &Limits, has_sources: bool) -> Vec<String> {
+    let bodies = [
+        ("task_body", limits.task_body, true),
+        ("webhook_body", limits.webhook_body, has_sources),
+    ];
+    let too_large = bodies
+        .into_iter()
+        .filter(|(_, bytes, is_used)| *is_used && *bytes > limits.memory);
+    too_large
+        .map(|(name, bytes, _)| {
+            format!(
+                "limits.{name} ({}) is above limits.memory ({}), which is the limit that counts",
+                value::size_text(bytes),
+                value::size_text(limits.memory)
+            )
+        })
+        .collect()
 }
 
 fn warn_of_source(source: &Source) -> Option<String> {

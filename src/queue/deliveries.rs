@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use log::error;
 use smol::channel::bounded;
 
 use super::command::{Command, Decision, NewEvent, Outcome};
@@ -62,6 +63,9 @@ pub struct EventPage {
 /// actor, 512 for the subject, 1 KiB for the reason, and the worker's name.
 const RECORD_BYTES: u64 = 3 << 10;
 
+/// Bytes of attributes that are read together of events that wait to be matched.
+const WAITING_BYTES_MAX: u64 = 1 << 20;
+
 /// A payload of more bytes is compressed on a thread of its own, so that it does not hold up
 /// connections.
 const INLINE_BYTES_MAX: usize = 128 << 10;
@@ -120,9 +124,10 @@ impl Queue {
         }
     }
 
-    /// Waits until events are to be matched and gives the oldest, `count` at most. BOUND: nobody
-    /// but the matcher asks.
-    pub async fn received(&self, count: usize) -> Result<Vec<Event>, Error> {
+    /// Waits until events are to be matched and gives the oldest, `count` at most; those whose
+    /// rows cannot be read by their ids. BOUND: of several, their attributes have
+    /// [`WAITING_BYTES_MAX`] together, the last one's aside. Nobody but the matcher asks.
+    pub async fn received(&self, count: usize) -> Result<Vec<Result<Event, EventId>>, Error> {
         loop {
             let listener = self.inner.board.backlog_event.listen();
             if self.inner.inbox.has_failed() {
@@ -131,7 +136,7 @@ impl Queue {
             if let Some(low) = self.inner.board.backlog_low() {
                 let read = self.read(move |snapshot| {
                     let ids = snapshot.received(low, count)?;
-                    load(snapshot, ids)
+                    Ok(load_waiting(snapshot, ids))
                 });
                 let events = read.await?;
                 if !events.is_empty() {
@@ -229,13 +234,44 @@ fn shown_bytes(record: &EventRecord) -> u64 {
     record.attributes_bytes.saturating_add(RECORD_BYTES)
 }
 
+/// The events that wait, each by itself: one that cannot be read must not hold up the others.
+fn load_waiting(snapshot: &Snapshot, ids: Vec<EventId>) -> Vec<Result<Event, EventId>> {
+    let mut events = Vec::with_capacity(ids.len());
+    let mut bytes = 0_u64;
+    for id in ids {
+        if bytes > WAITING_BYTES_MAX {
+            break;
+        }
+        match load_one(snapshot, id) {
+            Ok(Some((event, size))) => {
+                bytes = bytes.saturating_add(size);
+                events.push(Ok(event));
+            }
+            // Deleted meanwhile.
+            Ok(None) => {}
+            Err(failure) => {
+                error!("event {id} cannot be matched: {failure}");
+                events.push(Err(id));
+            }
+        }
+    }
+    events
+}
+
+/// An event, and the bytes of what is shown of it.
+fn load_one(snapshot: &Snapshot, id: EventId) -> Result<Option<(Event, u64)>, store::Error> {
+    let Some(record) = snapshot.event(id)? else {
+        return Ok(None);
+    };
+    let bytes = shown_bytes(&record);
+    let attributes = snapshot.attributes(id)?;
+    Ok(Some((event(snapshot, id, record, attributes)?, bytes)))
+}
+
 fn load(snapshot: &Snapshot, ids: Vec<EventId>) -> Result<Vec<Event>, store::Error> {
     let mut events = Vec::with_capacity(ids.len());
     for id in ids {
-        if let Some(record) = snapshot.event(id)? {
-            let attributes = snapshot.attributes(id)?;
-            events.push(event(snapshot, id, record, attributes)?);
-        }
+        events.extend(load_one(snapshot, id)?.map(|(event, _)| event));
     }
     Ok(events)
 }

@@ -129,8 +129,9 @@ impl Run {
             .await
             .unwrap();
         let decisions: Vec<_> = events
-            .iter()
+            .into_iter()
             .map(|event| {
+                let event = event.unwrap();
                 let decision = Decision::Start {
                     worker: worker(),
                     prompt: format!("{} {}", event.source, event.delivery_id),

@@ -2,11 +2,15 @@
 //!
 //! What comes next is decided by a function, so that the same driver serves seeds and a fuzzer.
 
+#[path = "events.rs"]
+mod events;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::Events;
 use mecha::clock::{Clock, Timestamp, duration_millis};
 use mecha::id::Id;
 use mecha::queue::command::{Attempt, Command, Outcome};
@@ -42,6 +46,25 @@ struct ModelTask {
     result: Option<String>,
 }
 
+impl ModelTask {
+    fn new(worker: &WorkerName, prompt: &str, run: u64) -> Self {
+        Self {
+            worker: number(worker),
+            prompt: prompt.to_owned(),
+            state: State::Pending,
+            attempts: 0,
+            numbered: 0,
+            failures: 0,
+            broken_off: 0,
+            due: None,
+            ended: None,
+            run,
+            key: None,
+            result: None,
+        }
+    }
+}
+
 /// The queue and its model.
 pub(crate) struct Driver<C> {
     choose: C,
@@ -57,7 +80,8 @@ pub(crate) struct Driver<C> {
     refused: BTreeSet<(TaskId, u32)>,
     last_ticket: u64,
     steady: u64,
-    highest: Option<TaskId>,
+    highest: Option<Id>,
+    events: Events,
 }
 
 impl<C: FnMut(u32) -> u32> Driver<C> {
@@ -85,6 +109,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             last_ticket: 0,
             steady: 0,
             highest: None,
+            events: Events::default(),
         };
         driver.open();
         driver
@@ -164,6 +189,9 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 .unwrap()
                 .apply(command.clone(), &mut batch);
             let answer = answer.unwrap();
+            if let Ok(outcome) = &answer {
+                self.learn_event(&command, outcome, &batch);
+            }
             self.learn(command, &answer, &expected, &what);
         }
         let core = self.core.as_mut().unwrap();
@@ -198,7 +226,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn command(&mut self) -> Command {
         let worker = self.choose(3) as usize;
-        match self.choose(16) {
+        match self.choose(24) {
+            16.. => self.event_command(),
             0..=4 => self.submit(worker),
             5..=8 => {
                 self.last_ticket += 1;
@@ -303,15 +332,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                         Err(Error::IdempotencyMismatch { task: *task })
                     };
                 }
-                let pending = self
-                    .tasks
-                    .values()
-                    .filter(|task| task.state == State::Pending)
-                    .count();
-                if pending as u64 >= QUEUE_MAX {
-                    return Err(Error::QueueFull { limit: QUEUE_MAX });
-                }
-                Ok(())
+                self.check_room()
             }
             Command::Cancel(id) => match self.tasks.get(id) {
                 None => Err(Error::UnknownTask(*id)),
@@ -343,7 +364,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            other => self.predict_event(other),
         }
     }
 
@@ -417,6 +438,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 task.broken_off = 0;
                 task.ended = None;
                 task.due = Some(steady);
+                let now = self.clock.now().as_millis();
+                self.events.follow(id, State::Pending, now);
             }
             _ => {}
         }
@@ -432,25 +455,15 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             (Ok(Outcome::Replayed(id)), Some(known)) => assert_eq!(*id, known),
             (Ok(Outcome::Stored((id, created_at))), None) => {
                 assert_eq!(*created_at, self.clock.now());
-                assert!(self.highest.is_none_or(|highest| highest < *id), "ids rise");
-                self.highest = Some(*id);
+                self.has_risen_to(id.0);
                 let key = new.idempotency.as_ref().map(|i| i.key.parse().unwrap());
                 if let (Some(key), Some(idempotency)) = (key, &new.idempotency) {
                     self.keys.insert(key, (*id, idempotency.body_hash));
                 }
+                let run = self.store.as_ref().unwrap().run();
                 let task = ModelTask {
-                    worker: number(&new.worker),
-                    prompt: new.prompt.clone(),
-                    state: State::Pending,
-                    attempts: 0,
-                    numbered: 0,
-                    failures: 0,
-                    broken_off: 0,
-                    due: None,
-                    ended: None,
-                    run: self.store.as_ref().unwrap().run(),
                     key,
-                    result: None,
+                    ..ModelTask::new(&new.worker, &new.prompt, run)
                 };
                 self.tasks.insert(*id, task);
             }
@@ -484,6 +497,13 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         task.state = state;
         task.due = None;
         task.ended = Some(now);
+        self.events.follow(id, state, now);
+    }
+
+    /// Ids rise, those of tasks and of events together.
+    fn has_risen_to(&mut self, id: Id) {
+        assert!(self.highest.is_none_or(|highest| highest < id), "ids rise");
+        self.highest = Some(id);
     }
 
     fn grant(&mut self, worker: usize, attempt: Attempt) {
@@ -549,6 +569,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 self.keys.remove(&key);
             }
         }
+        self.events.sweep(kept_from);
     }
 
     fn compare_some(&mut self) {
@@ -581,6 +602,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     }
 
     fn compare_all(&mut self) {
+        self.compare_events();
         for id in self.tasks.keys() {
             self.compare(*id);
         }

@@ -4,9 +4,10 @@
 //! included.
 
 use super::error::ApiError;
+use super::event_view::{EventView, WhyView};
 use super::list::{Listed, Rendered};
 use super::memory::{byte_count, grow_to};
-use super::view::{self, EventView, WhyView};
+use super::view;
 use super::{Api, query};
 use crate::budget::Permit;
 use crate::event::{Event, EventId};

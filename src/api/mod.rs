@@ -10,6 +10,7 @@
 mod auth;
 mod change;
 mod error;
+mod event_view;
 mod events;
 mod health;
 mod list;

@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 
 use super::Api;
 use super::error::ApiError;
+use super::event_view::WhyView;
 use super::memory::{byte_count, grow_to};
 use super::submission::{self, string};
-use super::view::{self, WhyView};
+use super::view;
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::event::{Event, EventId, State};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::Api;
 use super::error::ApiError;
+use super::event_view::{ChallengeView, DuplicateView};
 use super::memory::{byte_count, grow_to};
-use super::view::{self, ChallengeView, DuplicateView};
+use super::view;
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::event::Delivery;

@@ -41,16 +41,7 @@ pub(super) fn run(args: &EventsArgs) -> Exit {
                 table_of(&body)
             }
         });
-    match listed {
-        Ok(text) => {
-            output::print(&text);
-            Exit::Done
-        }
-        Err(problem) => {
-            output::complain(&problem);
-            Exit::Failed
-        }
-    }
+    output::finish(listed)
 }
 
 fn path(args: &EventsArgs) -> String {

@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use super::Exit;
+
 /// Writes `text` and a line break to standard output.
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
@@ -19,4 +21,18 @@ pub(super) fn complain(text: &str) {
 pub(super) fn report(line: &str) {
     let line = format!("{line}\n");
     let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Prints what a command found, or says what was wrong.
+pub(super) fn finish(found: Result<String, String>) -> Exit {
+    match found {
+        Ok(text) => {
+            print(&text);
+            Exit::Done
+        }
+        Err(problem) => {
+            complain(&problem);
+            Exit::Failed
+        }
+    }
 }

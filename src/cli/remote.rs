@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::table;
-
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
-use crate::config::{self, DEFAULT_ADDR, addr, quoted};
+use crate::config::{self, DEFAULT_ADDR, addr, on_one_line, quoted};
 use crate::http::client::{self, Outgoing};
 use crate::secret::Secret;
 use crate::worker::Endpoint;
@@ -108,7 +106,7 @@ impl Answer {
             return Ok(self.body);
         }
         let said = match serde_json::from_slice::<Refusal>(&self.body) {
-            Ok(refusal) => table::escaped(&refusal.error),
+            Ok(refusal) => on_one_line(&refusal.error),
             Err(_) => "no reason; is it a mecha?".to_owned(),
         };
         Err(format!("the server answers {}: {said}", self.status))

@@ -3,6 +3,8 @@
 //! What stands in a cell came from outside: control characters are escaped, because a terminal
 //! would obey them.
 
+use crate::config::on_one_line;
+
 /// Characters of a cell at most.
 const CELL_MAX: usize = 48;
 
@@ -36,22 +38,9 @@ pub(super) fn render(header: &[&str], rows: &[Vec<String>]) -> String {
 /// A cell on one line, without control characters, and short.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(CELL_MAX) {
-        Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
-        None => escaped(text),
+        Some((end, _)) => on_one_line(text.get(..end).unwrap_or_default()) + "…",
+        None => on_one_line(text),
     }
-}
-
-/// A text on one line, without control characters.
-pub(super) fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_debug());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
 
 #[cfg(test)]

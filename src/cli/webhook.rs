@@ -12,7 +12,7 @@ use super::args::WebhookArgs;
 use super::remote::Remote;
 use super::{Exit, output, table};
 use crate::clock::{Clock, monotonic};
-use crate::config;
+use crate::config::{self, on_one_line};
 use crate::source::{Message, Source};
 
 /// Bytes of a file at most: what GitHub sends, and four times as much.
@@ -71,16 +71,7 @@ pub(super) fn run(args: &WebhookArgs) -> Exit {
             remote.post(&path, &headers, body)?.accepted()
         })
         .and_then(|answer| tell(&remote, &answer));
-    match told {
-        Ok(text) => {
-            output::print(&text);
-            Exit::Done
-        }
-        Err(problem) => {
-            output::complain(&problem);
-            Exit::Failed
-        }
-    }
+    output::finish(told)
 }
 
 /// Says so where the payload itself names its type, and another one than was asked for.
@@ -159,7 +150,7 @@ fn outcome(id: &str, event: &Shown) -> String {
         text.extend([", task ", &table::shown(task)]);
     }
     if let Some(reason) = &event.reason {
-        text.extend([": ", &table::escaped(reason)]);
+        text.extend([": ", &on_one_line(reason)]);
     }
     text
 }

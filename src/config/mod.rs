@@ -26,6 +26,7 @@ mod summary;
 mod table;
 mod tree;
 pub mod value;
+mod warnings;
 mod worker;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 pub(crate) use load::DEFAULT_ADDR;
 pub(crate) use nearest::nearest;
+pub(crate) use problem::on_one_line;
 pub use problem::{Error, Problem};
 pub(crate) use tree::quoted;
 

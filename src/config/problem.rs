@@ -149,7 +149,7 @@ impl Problems {
 }
 
 /// `text` with its control characters escaped: a path may hold any.
-fn on_one_line(text: &str) -> String {
+pub(crate) fn on_one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
+use super::backlog::Backlog;
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
-use super::events::Backlog;
 use super::lane::{Demand, Lane};
 use super::retention::Sweep;
 use super::{Error, backoff};

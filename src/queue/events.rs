@@ -15,65 +15,6 @@ use crate::worker::WorkerName;
 /// Bytes of a reason that are kept.
 const REASON_BYTES_MAX: usize = 1 << 10;
 
-/// What is in memory of the events that wait to be matched.
-///
-/// They are matched in the order of their ids, so that all that were not put back are from
-/// `frontier` on. BOUND: `put_back` holds what was delivered again after a failure and is not
-/// matched yet, which is part of what `limits.queue` counts.
-#[derive(Debug)]
-pub(super) struct Backlog {
-    received: u64,
-    frontier: Id,
-    put_back: std::collections::BTreeSet<Id>,
-    is_changed: bool,
-}
-
-impl Backlog {
-    pub(super) fn open(counts: &store::record::EventCounts) -> Self {
-        Self {
-            received: counts.received,
-            frontier: Id::from_bytes(&counts.low).unwrap_or(Id::FIRST),
-            put_back: std::collections::BTreeSet::new(),
-            is_changed: false,
-        }
-    }
-
-    /// Events that wait to be matched.
-    pub(super) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// No event that waits has a lower id.
-    pub(super) fn low(&self) -> Id {
-        self.put_back
-            .first()
-            .map_or(self.frontier, |first| self.frontier.min(*first))
-    }
-
-    fn add(&mut self, id: Id) {
-        self.received = self.received.saturating_add(1);
-        self.is_changed = true;
-        if id < self.frontier {
-            self.put_back.insert(id);
-        }
-    }
-
-    fn remove(&mut self, id: Id) {
-        self.received = self.received.saturating_sub(1);
-        self.is_changed = true;
-        if !self.put_back.remove(&id) {
-            self.frontier = self.frontier.max(id.next());
-        }
-    }
-
-    fn record(&self) -> store::record::EventCounts {
-        store::record::EventCounts {
-            received: self.received,
-            low: *self.low().as_bytes(),
-        }
-    }
-}
-
 impl Core {
     /// Stores an event, unless its delivery is known. One that is known and failed is to be
     /// matched again.
@@ -375,30 +316,6 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn id(number: u8) -> Id {
-        let mut bytes = [b'0'; 16];
-        bytes[15] = b'0' + number;
-        Id::from_bytes(&bytes).unwrap()
-    }
-
-    #[test]
-    fn the_low_mark_never_passes_an_event_that_waits() {
-        let mut backlog = Backlog::open(&store::record::EventCounts::default());
-        for number in [1, 2, 3] {
-            backlog.add(id(number));
-        }
-        backlog.remove(id(1));
-        assert_eq!((backlog.received(), backlog.low()), (2, id(2)));
-        // The first one failed and comes again while the second is matched.
-        backlog.add(id(1));
-        backlog.remove(id(2));
-        assert_eq!((backlog.received(), backlog.low()), (2, id(1)));
-        backlog.remove(id(1));
-        assert_eq!((backlog.received(), backlog.low()), (1, id(3)));
-        backlog.remove(id(3));
-        assert_eq!((backlog.received(), backlog.low()), (0, id(4)));
-    }
 
     #[test]
     fn a_delivery_is_told_by_its_source_and_its_id() {

@@ -9,6 +9,7 @@
 //! and power loss.
 
 mod attempts;
+mod backlog;
 mod backoff;
 mod board;
 mod claim;

@@ -155,9 +155,16 @@ async fn claim(lane: &Arc<Lane>, count: u32) {
     };
     match claims.or(withdrawn).await {
         None => {}
-        Some(Ok(claims)) => {
+        Some(Ok(mut claims)) => {
             // The settings may have changed while there was no task.
             let worker = lane.entry.worker();
+            // And the worker may have refused an attempt: its task came back, and was granted to
+            // this very claim. What must not start now goes back when it is dropped.
+            let allowed = match lane.health.readiness(&worker, monotonic()) {
+                Readiness::Ready(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
+                Readiness::NotBefore(_) | Readiness::NotNow => 0,
+            };
+            claims.truncate(allowed);
             lane.health.started(claims.len(), &worker);
             for claim in claims {
                 // Counted before the order to stop is looked at, so that a drain either sees

@@ -41,14 +41,20 @@ impl Backlog {
             .map_or(self.frontier, |first| self.frontier.min(*first))
     }
 
-    pub(super) fn add(&mut self, id: Id) {
+    /// A new event waits: its id is the highest there is.
+    pub(super) fn add(&mut self) {
         self.received = self.received.saturating_add(1);
         self.is_changed = true;
-        if id < self.frontier {
-            self.put_back.insert(id);
-        }
     }
 
+    /// An event of old waits again. It is kept by itself wherever the frontier is: after a start
+    /// that stands at the lowest event that waited, below others that were matched long ago.
+    pub(super) fn put_back(&mut self, id: Id) {
+        self.add();
+        self.put_back.insert(id);
+    }
+
+    /// The event does not wait any more.
     pub(super) fn remove(&mut self, id: Id) {
         self.received = self.received.saturating_sub(1);
         self.is_changed = true;
@@ -78,18 +84,38 @@ mod tests {
     #[test]
     fn the_low_mark_never_passes_an_event_that_waits() {
         let mut backlog = Backlog::open(&EventCounts::default());
-        for number in [1, 2, 3] {
-            backlog.add(id(number));
+        for _ in 1..=3 {
+            backlog.add();
         }
         backlog.remove(id(1));
         assert_eq!((backlog.received(), backlog.low()), (2, id(2)));
         // The first one failed and comes again while the second is matched.
-        backlog.add(id(1));
+        backlog.put_back(id(1));
         backlog.remove(id(2));
         assert_eq!((backlog.received(), backlog.low()), (2, id(1)));
         backlog.remove(id(1));
         assert_eq!((backlog.received(), backlog.low()), (1, id(3)));
         backlog.remove(id(3));
         assert_eq!((backlog.received(), backlog.low()), (0, id(4)));
+    }
+
+    #[test]
+    fn events_that_wait_again_are_found_after_a_start_below_them() {
+        // Of five events that were all matched, the first comes again, and the server starts.
+        let mut before = Backlog::open(&EventCounts {
+            received: 0,
+            low: *id(6).as_bytes(),
+        });
+        before.put_back(id(1));
+        let mut backlog = Backlog::open(&before.record());
+        assert_eq!((backlog.received(), backlog.low()), (1, id(1)));
+        // The matcher has read the first and a new one when the third comes again.
+        backlog.add();
+        backlog.put_back(id(3));
+        backlog.remove(id(1));
+        backlog.remove(id(7));
+        assert_eq!((backlog.received(), backlog.low()), (1, id(3)));
+        let reopened = Backlog::open(&backlog.record());
+        assert_eq!((reopened.received(), reopened.low()), (1, id(3)));
     }
 }

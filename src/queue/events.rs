@@ -54,7 +54,7 @@ impl Core {
             batch.put_event(id, None, &new_record(new, now_ms));
             batch.put_event_texts(id, &new.attributes_json, &new.payload);
             batch.put_delivery(&hash, id);
-            self.backlog.add(id.0);
+            self.backlog.add();
             (id, now_ms)
         };
         Ok(Ok(Outcome::Received {
@@ -232,7 +232,7 @@ impl Core {
             self.backlog.remove(id.0);
         }
         if stage == Stage::Received {
-            self.backlog.add(id.0);
+            self.backlog.put_back(id.0);
         }
         if stage.is_kept_for_a_time() {
             self.event_sweep.note(now, self.settings.retention);

@@ -126,7 +126,7 @@ impl Queue {
 
     /// Waits until events are to be matched and gives the oldest, `count` at most; those whose
     /// rows cannot be read by their ids. BOUND: of several, their attributes have
-    /// [`WAITING_BYTES_MAX`] together, the last one's aside. Nobody but the matcher asks.
+    /// 1 MiB together, the last one's aside. Nobody but the matcher asks.
     pub async fn received(&self, count: usize) -> Result<Vec<Result<Event, EventId>>, Error> {
         loop {
             let listener = self.inner.board.backlog_event.listen();

@@ -18,6 +18,10 @@
 //!
 //! `api` and `dispatch` know neither each other nor the store. `DESIGN.md` has the reasons.
 
+// The queue's model names this crate as the tests do.
+#[cfg(test)]
+extern crate self as mecha;
+
 pub mod api;
 pub mod budget;
 pub mod cli;

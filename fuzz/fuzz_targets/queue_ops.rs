@@ -21,5 +21,5 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let groups = u32::try_from(input.len() / 8)
         .unwrap_or(u32::MAX)
         .min(GROUPS_MAX);
-    driver::Driver::new(choose).run(groups);
+    driver::Driver::new(choose).run(groups, &mut ());
 });

@@ -54,7 +54,8 @@ pub struct Core {
     /// The highest id whose row was deleted.
     pub(super) highest_deleted: Id,
     pub(super) effects: Effects,
-    disk_checked: Option<(Instant, u64)>,
+    /// When the disk was looked at last, and its free bytes then.
+    disk_seen: Option<(Instant, u64)>,
 }
 
 /// What the world is told once the group is durable.
@@ -113,7 +114,7 @@ impl Core {
             event_sweep: Sweep::default(),
             highest_deleted,
             effects: Effects::default(),
-            disk_checked: None,
+            disk_seen: None,
         })
     }
 
@@ -123,6 +124,7 @@ impl Core {
         command: Command,
         batch: &mut Batch<'_>,
     ) -> Result<Answer, store::Error> {
+        self.look_at_disk()?;
         match command {
             Command::Submit(task) => self.submit(&task, batch),
             Command::Demand {
@@ -169,7 +171,7 @@ impl Core {
                 self.settings = settings;
                 self.task_sweep.hasten();
                 self.event_sweep.hasten();
-                self.disk_checked = None;
+                self.disk_seen = None;
                 Ok(Ok(Outcome::Done))
             }
         }
@@ -179,6 +181,7 @@ impl Core {
     /// at the end of a group.
     pub fn settle(&mut self, batch: &mut Batch<'_>) -> Result<(), store::Error> {
         let now = self.steady.now();
+        self.look_at_disk()?;
         self.meet_demands(now, batch)?;
         self.sweep(batch)?;
         self.write_lanes(batch);
@@ -284,24 +287,29 @@ impl Core {
     }
 
     /// Refuses when the disk is nearly full.
-    pub(super) fn check_disk(&mut self) -> Result<(), Error> {
-        let now = monotonic();
-        let free = match self.disk_checked {
-            Some((at, free)) if now.duration_since(at) < DISK_CHECK_INTERVAL => free,
-            _ => {
-                let last = self.disk_checked.map_or(u64::MAX, |(_, free)| free);
-                let free = self.store.free_bytes().unwrap_or_else(|failure| {
-                    warn!("{failure}; the last reading counts");
-                    last
-                });
-                self.disk_checked = Some((now, free));
-                free
-            }
-        };
+    pub(super) fn check_disk(&self) -> Result<(), Error> {
         let reserve = self.settings.disk_reserve;
-        if free < reserve {
-            return Err(Error::DiskReserve { free, reserve });
+        match self.disk_seen {
+            Some((_, free)) if free < reserve => Err(Error::DiskReserve { free, reserve }),
+            _ => Ok(()),
         }
+    }
+
+    /// Looks at the free space and the place of the data directory, if the last look is old. An
+    /// error means that the store failed.
+    pub fn look_at_disk(&mut self) -> Result<(), store::Error> {
+        let now = monotonic();
+        let last = match self.disk_seen {
+            Some((at, _)) if now.duration_since(at) < DISK_CHECK_INTERVAL => return Ok(()),
+            Some((_, free)) => free,
+            None => u64::MAX,
+        };
+        self.store.check_place()?;
+        let free = self.store.free_bytes().unwrap_or_else(|failure| {
+            warn!("{failure}; the last reading counts");
+            last
+        });
+        self.disk_seen = Some((now, free));
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub mod core;
 mod deliveries;
 mod error;
 mod events;
+#[cfg(test)]
+mod faults;
 mod lane;
 mod readers;
 mod reading;

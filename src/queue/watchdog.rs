@@ -1,21 +1,31 @@
-//! The watchdog: sees a commit that never returns.
+//! The watchdog: sees that the store's background work has failed.
 //!
 //! A commit of the engine waits, without looking at anything else, for a background worker to
-//! write out what is in memory; when that worker has died, it waits for ever. The watchdog sleeps
-//! while nothing is committed.
+//! write out what is in memory; when that worker has died, it waits for ever. And when nothing is
+//! committed, nobody is told of a worker that has died. So the watchdog looks once a second while
+//! a commit is under way or something is left to write out, and sleeps otherwise.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
 
-use super::writer::Inbox;
+use super::board::Board;
+use super::command::Answer;
+use super::writer::{Inbox, Reply, refuse};
 use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
 use crate::store::Store;
 
-/// A commit that takes longer is looked into, and again after each such time.
+/// The pause between two looks. What has failed is seen within three of them.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A commit that takes longer is told of, and again after each such time.
 const SLOW_COMMIT: Duration = Duration::from_secs(20);
+
+/// Looks without background work after which there is none: between the writing out of a memtable
+/// and the merging of tables that follows there is a moment without any.
+const QUIET_LOOKS: u32 = 2;
 
 /// What the watchdog sees of the writer.
 #[derive(Debug, Default)]
@@ -28,23 +38,41 @@ pub(super) struct Watch {
 struct WatchState {
     /// When the commit under way began.
     committing_since: Option<Instant>,
-    /// Whether the watchdog looks at the clock, or sleeps until a commit begins.
+    /// What is to be told when it is done.
+    answers: Vec<(Reply, Answer)>,
+    /// Looks that are left while the store may have background work.
+    looks_left: u32,
+    /// Whether the watchdog looks at the clock, or sleeps until something begins.
     is_awake: bool,
     has_ended: bool,
 }
 
 impl Watch {
-    pub(super) fn begin(&self) {
+    /// A commit begins. `answers` are what is told when it is done.
+    pub(super) fn begin(&self, answers: Vec<(Reply, Answer)>) {
         let mut state = self.lock();
         state.committing_since = Some(monotonic());
+        state.answers = answers;
         // A watchdog that is awake stays so for a while: one wake-up serves many commits.
         if !state.is_awake {
             self.changed.notify_one();
         }
     }
 
-    pub(super) fn done(&self) {
-        self.lock().committing_since = None;
+    /// The commit is done. Gives its answers back, unless they were refused meanwhile.
+    pub(super) fn done(&self) -> Vec<(Reply, Answer)> {
+        let mut state = self.lock();
+        state.committing_since = None;
+        std::mem::take(&mut state.answers)
+    }
+
+    /// The store has background work.
+    pub(super) fn expect_work(&self) {
+        let mut state = self.lock();
+        state.looks_left = QUIET_LOOKS;
+        if !state.is_awake {
+            self.changed.notify_one();
+        }
     }
 
     pub(super) fn end(&self) {
@@ -62,47 +90,82 @@ pub(super) struct Watchdog {
     pub(super) store: Store,
     pub(super) watch: Arc<Watch>,
     pub(super) inbox: Arc<Inbox>,
+    pub(super) board: Arc<Board>,
     pub(super) drain: Drain,
 }
 
 impl Watchdog {
     pub(super) fn run(self) {
+        let mut told = 0;
         let mut state = self.watch.lock();
+        // The engine may write out at once what it found in its journals.
+        state.looks_left = QUIET_LOOKS;
         loop {
             if state.has_ended {
                 return;
             }
-            let Some(since) = state.committing_since else {
+            if state.committing_since.is_none() && state.looks_left == 0 {
                 state.is_awake = false;
-                state = self
-                    .watch
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.wait(state, None);
                 state.is_awake = true;
                 continue;
-            };
-            let waited = monotonic().saturating_duration_since(since);
-            if waited >= SLOW_COMMIT {
-                drop(state);
-                if self.store.is_poisoned() {
-                    error!("the store's background work failed, the server stops");
-                    self.inbox.fail();
-                    self.drain.begin(Cause::StoreFailed);
-                    return;
-                }
+            }
+            state = self.wait(state, Some(LOOK));
+            let waited = state
+                .committing_since
+                .map(|since| monotonic().saturating_duration_since(since));
+            let is_long = waited.is_some_and(|waited| waited >= LOOK);
+            let slow = waited.map_or(0, |waited| waited.as_secs() / SLOW_COMMIT.as_secs());
+            if slow > told {
                 warn!(
                     "a commit has taken {} s so far: the disk is slow",
-                    waited.as_secs()
+                    waited.unwrap_or_default().as_secs()
                 );
-                state = self.watch.lock();
             }
-            state = self
-                .watch
-                .changed
-                .wait_timeout(state, SLOW_COMMIT)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            told = slow;
+            if !is_long && state.looks_left == 0 {
+                continue;
+            }
+            drop(state);
+            if self.store.is_poisoned() {
+                self.fail();
+                return;
+            }
+            let is_busy = self.store.has_background_work();
+            state = self.watch.lock();
+            state.looks_left = if is_busy {
+                QUIET_LOOKS
+            } else {
+                state.looks_left.saturating_sub(1)
+            };
         }
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, WatchState>,
+        patience: Option<Duration>,
+    ) -> MutexGuard<'a, WatchState> {
+        let changed = &self.watch.changed;
+        match patience {
+            None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                changed
+                    .wait_timeout(state, patience)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        }
+    }
+
+    fn fail(&self) {
+        error!("the store's background work failed, the server stops");
+        self.inbox.fail();
+        // The commit under way may never return.
+        for (reply, _) in self.watch.done() {
+            refuse(reply);
+        }
+        self.board.fail();
+        self.drain.begin(Cause::StoreFailed);
     }
 }

@@ -182,6 +182,7 @@ pub(super) fn start(
         store: store.clone(),
         watch: Arc::clone(&watch),
         inbox: Arc::clone(&inbox),
+        board: Arc::clone(&board),
         drain: drain.clone(),
     };
     thread::Builder::new()
@@ -241,6 +242,9 @@ impl Writer {
 
     fn fail(&self) {
         self.inbox.fail();
+        for (reply, _) in self.watch.done() {
+            refuse(reply);
+        }
         self.board.fail();
         self.drain.begin(Cause::StoreFailed);
     }
@@ -263,7 +267,10 @@ impl Writer {
                 let _ = sender.try_send(answer);
             }
         }
-        self.store.rotate()
+        if self.store.rotate()? {
+            self.watch.expect_work();
+        }
+        Ok(())
     }
 
     fn commit(
@@ -295,9 +302,9 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        self.watch.begin();
+        self.watch.begin(std::mem::take(answers));
         let committed = batch.commit();
-        self.watch.done();
+        *answers = self.watch.done();
         committed
     }
 
@@ -328,7 +335,8 @@ impl Writer {
     }
 }
 
-fn refuse(reply: Reply) {
+/// Tells whoever waits that the store has failed.
+pub(super) fn refuse(reply: Reply) {
     if let Reply::Answer(sender) = reply {
         let _ = sender.try_send(Err(Error::StoreFailed));
     }

@@ -7,6 +7,8 @@ use std::ops::Bound;
 
 use fjall::{PersistMode, Slice};
 
+#[cfg(test)]
+use super::faults::Operation;
 use super::keys::{self, Shelf, Text};
 use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store};
@@ -53,7 +55,14 @@ impl<'a> Batch<'a> {
                 None => batch.remove(keyspace, key),
             }
         }
-        Ok(batch.commit()?)
+        #[cfg(test)]
+        let failure = self.store.faults.meet(Operation::Commit)?;
+        batch.commit()?;
+        #[cfg(test)]
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        Ok(())
     }
 
     /// The record of a task.
@@ -233,7 +242,7 @@ impl<'a> Batch<'a> {
         // A batch is small, so building the key to look it up costs less than a second map.
         match self.changes.get(&(space, key.to_vec())) {
             Some(changed) => Ok(changed.clone()),
-            None => Ok(self.store.space(space).get(key)?),
+            None => self.store.get(space, key),
         }
     }
 
@@ -244,6 +253,8 @@ impl<'a> Batch<'a> {
             .changes
             .range((Bound::Included((space, from)), Bound::Included((space, to))));
         Merged {
+            #[cfg(test)]
+            faults: self.store.faults.clone(),
             disk,
             next_on_disk: None,
             disk_is_done: false,
@@ -263,6 +274,8 @@ fn id_of((key, _): &(Slice, Slice)) -> Result<Id, Error> {
 
 /// Disk rows and changed rows in one order; a changed row hides the one on disk.
 struct Merged<'a> {
+    #[cfg(test)]
+    faults: super::faults::Faults,
     disk: fjall::Iter,
     next_on_disk: Option<(Slice, Slice)>,
     disk_is_done: bool,
@@ -272,6 +285,8 @@ struct Merged<'a> {
 impl Merged<'_> {
     fn fill(&mut self) -> Result<(), Error> {
         if self.next_on_disk.is_none() && !self.disk_is_done {
+            #[cfg(test)]
+            self.faults.meet(Operation::Read)?;
             match self.disk.next() {
                 Some(row) => self.next_on_disk = Some(row.into_inner()?),
                 None => self.disk_is_done = true,

@@ -19,6 +19,11 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// Another directory stands where the data directory was when it was opened.
+    Moved {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// A newer mecha wrote the data directory.
     Newer {
         /// The data directory.
@@ -64,6 +69,12 @@ impl fmt::Display for Error {
                 "{place} is damaged: {detail}; acknowledged tasks may be affected, so nothing was changed: \
                  keep a copy of the data directory, check the disk, and restore the last backup"
             ),
+            Self::Moved { dir } => write!(
+                f,
+                "data directory {} was moved or replaced while the server ran; put the one that it had \
+                 back, and start again",
+                dir.display()
+            ),
             Self::Newer { dir, version } => write!(
                 f,
                 "data directory {} has schema version {version} and this mecha knows up to {}; \
@@ -82,7 +93,10 @@ impl std::error::Error for Error {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Engine(source) => Some(source),
-            Self::Locked { .. } | Self::Damaged { .. } | Self::Newer { .. } => None,
+            Self::Locked { .. }
+            | Self::Damaged { .. }
+            | Self::Moved { .. }
+            | Self::Newer { .. } => None,
         }
     }
 }

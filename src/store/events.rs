@@ -149,9 +149,7 @@ impl Batch<'_> {
 impl Snapshot {
     /// The record of an event.
     pub fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
-        let found = self
-            .rows
-            .get(self.store.space(Space::Events), id.0.as_bytes())?;
+        let found = self.get(Space::Events, id.0.as_bytes())?;
         found
             .map(|bytes| record::decode(&bytes, &place(id)))
             .transpose()
@@ -160,7 +158,7 @@ impl Snapshot {
     /// What rules may ask of an event.
     pub fn attributes(&self, id: EventId) -> Result<Attributes, Error> {
         let key = keys::event_text(id, EventText::Attributes);
-        let found = self.rows.get(self.store.space(Space::Texts), key)?;
+        let found = self.get(Space::Texts, &key)?;
         let damaged = |detail| Error::damaged(format!("the attributes of event {id}"), detail);
         let bytes = found.ok_or_else(|| damaged("they are missing".to_owned()))?;
         serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
@@ -168,8 +166,7 @@ impl Snapshot {
 
     /// The payload of an event, whose record says how many bytes it has.
     pub fn payload(&self, id: EventId, bytes: u64) -> Result<String, Error> {
-        let texts = self.store.space(Space::Texts);
-        let piece = |number| Ok(self.rows.get(texts, keys::payload_piece(id, number))?);
+        let piece = |number| self.get(Space::Texts, &keys::payload_piece(id, number));
         payload::decode(bytes, piece)?
             .map_err(|detail| Error::damaged(format!("the payload of event {id}"), detail))
     }

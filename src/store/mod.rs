@@ -12,6 +12,8 @@ mod batch;
 mod creation;
 mod error;
 mod events;
+#[cfg(test)]
+pub(crate) mod faults;
 mod journal;
 pub mod keys;
 mod payload;
@@ -20,14 +22,16 @@ mod snapshot;
 mod tables;
 
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, CompressionPolicy};
-use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+};
 
 pub use batch::Batch;
 pub use error::Error;
@@ -82,8 +86,10 @@ pub struct Store {
     events: Keyspace,
     dir: PathBuf,
     run: u64,
+    #[cfg(test)]
+    pub(crate) faults: faults::Faults,
     /// Keeps other processes out while any clone lives.
-    _lock: Arc<File>,
+    lock: Arc<File>,
 }
 
 impl std::fmt::Debug for Store {
@@ -146,7 +152,9 @@ impl Store {
             db,
             dir: dir.to_owned(),
             run: 0,
-            _lock: Arc::new(lock),
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+            lock: Arc::new(lock),
         };
         store.begin_run()?;
         Ok(store)
@@ -187,6 +195,21 @@ impl Store {
             .unwrap_or(Id::FIRST))
     }
 
+    /// Fails where the data directory is not at its place any more: what is written then goes to
+    /// files that nobody can open again.
+    pub fn check_place(&self) -> Result<(), Error> {
+        let path = self.dir.join("lock");
+        let action = || Error::io(format!("find {}", path.display()));
+        let here = fs::metadata(&path).map_err(action())?;
+        let held = self.lock.metadata().map_err(action())?;
+        if (here.dev(), here.ino()) != (held.dev(), held.ino()) {
+            return Err(Error::Moved {
+                dir: self.dir.clone(),
+            });
+        }
+        Ok(())
+    }
+
     /// Free bytes on the disk of the data directory, for a user without special rights.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         let found = rustix::fs::statvfs(&self.dir).map_err(|errno| Error::Io {
@@ -196,20 +219,32 @@ impl Store {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    /// Starts writing out memtables that are large. Called by the writer between commits.
-    pub fn rotate(&self) -> Result<(), Error> {
-        for space in [
-            &self.tasks,
-            &self.texts,
-            &self.index,
-            &self.meta,
-            &self.events,
-        ] {
+    /// Starts writing out memtables that are large. Called by the writer between commits. Says
+    /// whether there were any.
+    pub fn rotate(&self) -> Result<bool, Error> {
+        #[cfg(test)]
+        let failure = self.faults.meet(faults::Operation::Rotate)?;
+        let mut has_begun = false;
+        for space in self.spaces() {
             if space.tree.active_memtable().size() > MEMTABLE_BYTES_MAX {
-                space.rotate_memtable()?;
+                has_begun |= space.rotate_memtable()?;
             }
         }
-        Ok(())
+        #[cfg(test)]
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        Ok(has_begun)
+    }
+
+    /// Whether memtables wait to be written out, or tables are merged.
+    pub fn has_background_work(&self) -> bool {
+        self.db.outstanding_flushes() > 0
+            || self.db.active_compactions() > 0
+            || self
+                .spaces()
+                .iter()
+                .any(|space| space.tree.sealed_memtable_count() > 0)
     }
 
     /// Whether the engine has given up writing because of an earlier failure.
@@ -218,6 +253,23 @@ impl Store {
             self.db.persist(PersistMode::Buffer),
             Err(fjall::Error::Poisoned)
         )
+    }
+
+    fn spaces(&self) -> [&Keyspace; 5] {
+        [
+            &self.tasks,
+            &self.texts,
+            &self.index,
+            &self.meta,
+            &self.events,
+        ]
+    }
+
+    /// The value of a row as the writer sees it.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
+        #[cfg(test)]
+        self.faults.meet(faults::Operation::Read)?;
+        Ok(self.space(space).get(key)?)
     }
 
     fn space(&self, space: Space) -> &Keyspace {

@@ -2,7 +2,7 @@
 
 use std::collections::BinaryHeap;
 
-use fjall::Readable;
+use fjall::{Readable, Slice};
 
 use super::keys::{self, Shelf, Text};
 use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
@@ -47,11 +47,16 @@ impl Snapshot {
         }
     }
 
+    /// The value of a row.
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
+        #[cfg(test)]
+        self.store.faults.meet(super::faults::Operation::Read)?;
+        Ok(self.rows.get(self.store.space(space), key)?)
+    }
+
     /// The record of a task.
     pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, Error> {
-        let found = self
-            .rows
-            .get(self.store.space(Space::Tasks), id.0.as_bytes())?;
+        let found = self.get(Space::Tasks, id.0.as_bytes())?;
         found
             .map(|bytes| record::decode(&bytes, &format!("the row of task {id}")))
             .transpose()
@@ -59,9 +64,7 @@ impl Snapshot {
 
     /// One of a task's texts.
     pub fn text(&self, id: TaskId, kind: Text) -> Result<Option<String>, Error> {
-        let found = self
-            .rows
-            .get(self.store.space(Space::Texts), keys::text(id, kind))?;
+        let found = self.get(Space::Texts, &keys::text(id, kind))?;
         found
             .map(|bytes| {
                 String::from_utf8(bytes.to_vec()).map_err(|_| {
@@ -73,9 +76,7 @@ impl Snapshot {
 
     /// What an idempotency key, given as its hash, stands for.
     pub fn key(&self, hash: &[u8; 16]) -> Result<Option<KeyRecord>, Error> {
-        let found = self
-            .rows
-            .get(self.store.space(Space::Index), keys::idempotency(hash))?;
+        let found = self.get(Space::Index, &keys::idempotency(hash))?;
         found
             .map(|bytes| record::decode(&bytes, "the row of an idempotency key"))
             .transpose()
@@ -84,9 +85,7 @@ impl Snapshot {
     /// The name of the worker that has this number.
     pub fn lane_worker(&self, number: LaneNumber) -> Result<Option<WorkerName>, Error> {
         let place = || format!("the row of worker number {number}");
-        let found = self
-            .rows
-            .get(self.store.space(Space::Meta), keys::lane(number))?;
+        let found = self.get(Space::Meta, &keys::lane(number))?;
         let Some(bytes) = found else { return Ok(None) };
         let lane: LaneRecord = record::decode(&bytes, &place())?;
         let name = lane.worker.parse();

@@ -21,6 +21,7 @@ mod config_errors;
 mod crash;
 mod data_directory;
 mod deliveries;
+mod disk_faults;
 mod dispatch;
 mod drain;
 mod endpoint_workers;

@@ -23,5 +23,5 @@ pub(crate) use gate::Gate;
 pub(crate) use program::{Outcome, Program, is_running};
 pub(crate) use request::Request;
 pub(crate) use response::Response;
-pub(crate) use server::{Server, command_worker, endpoint_worker, offline_worker, server};
+pub(crate) use server::{Server, Stopped, command_worker, endpoint_worker, offline_worker, server};
 pub(crate) use time::{now, stays, wait_for, wait_until};

@@ -6,6 +6,7 @@
 mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use mecha::queue::command::{Attempt, Command, Outcome};
 use mecha::queue::core::Core;
 use mecha::queue::{Error, PutBack, RetryPolicy, Settings};
 use mecha::store::keys::Text;
-use mecha::store::{Listing, Store};
+use mecha::store::{self, Listing, Store};
 use mecha::task::{Idempotency, NewTask, State, TaskId};
 use mecha::worker::WorkerName;
 
@@ -65,6 +66,41 @@ impl ModelTask {
     }
 }
 
+/// What may go wrong in a group of commands, where a test lets it.
+pub(crate) trait Trouble {
+    /// A group begins. Says whether something of it may fail.
+    fn begin(&mut self, store: &Store) -> bool;
+
+    /// Nothing fails from now on. Says whether something did, and whether the group's changes are
+    /// on disk all the same.
+    fn end(&mut self) -> Option<bool>;
+}
+
+/// Nothing goes wrong.
+impl Trouble for () {
+    fn begin(&mut self, _: &Store) -> bool {
+        false
+    }
+
+    fn end(&mut self) -> Option<bool> {
+        None
+    }
+}
+
+/// What the model knows of the queue.
+#[derive(Clone, Default)]
+struct Model {
+    tasks: BTreeMap<TaskId, ModelTask>,
+    keys: BTreeMap<u32, (TaskId, [u8; 32])>,
+    demands: BTreeMap<usize, (u64, u32)>,
+    /// Every attempt number that was ever granted.
+    shown: BTreeSet<(TaskId, u32)>,
+    refused: BTreeSet<(TaskId, u32)>,
+    steady: u64,
+    highest: Option<Id>,
+    events: Events,
+}
+
 /// The queue and its model.
 pub(crate) struct Driver<C> {
     choose: C,
@@ -72,16 +108,8 @@ pub(crate) struct Driver<C> {
     clock: Clock,
     store: Option<Store>,
     core: Option<Core>,
-    tasks: BTreeMap<TaskId, ModelTask>,
-    keys: BTreeMap<u32, (TaskId, [u8; 32])>,
-    demands: BTreeMap<usize, (u64, u32)>,
-    /// Every attempt number that was ever granted.
-    shown: BTreeSet<(TaskId, u32)>,
-    refused: BTreeSet<(TaskId, u32)>,
+    model: Model,
     last_ticket: u64,
-    steady: u64,
-    highest: Option<Id>,
-    events: Events,
 }
 
 impl<C: FnMut(u32) -> u32> Driver<C> {
@@ -101,29 +129,24 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             clock: Clock::by_hand(Timestamp::from_millis(1_774_872_000_000)),
             store: None,
             core: None,
-            tasks: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            demands: BTreeMap::new(),
-            shown: BTreeSet::new(),
-            refused: BTreeSet::new(),
+            model: Model::default(),
             last_ticket: 0,
-            steady: 0,
-            highest: None,
-            events: Events::default(),
         };
         driver.open();
         driver
     }
 
-    /// Carries out `groups` groups of commands and compares after each.
-    pub(crate) fn run(mut self, groups: u32) {
+    /// Carries out `groups` groups of commands and compares after each. Where something goes wrong
+    /// on the way the process dies of it, and what it wrote or did not write is compared after the
+    /// next start.
+    pub(crate) fn run(mut self, groups: u32, trouble: &mut impl Trouble) {
         for _ in 0..groups {
             match self.choose(40) {
                 0 => self.reopen(),
                 1..=9 => self.move_clock(),
                 _ => {}
             }
-            self.group();
+            self.group(trouble);
         }
         self.reopen();
         self.compare_all();
@@ -144,7 +167,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let random = fastrand::Rng::with_seed(seed);
         self.core = Some(Core::open(store.clone(), self.clock.clone(), settings, random).unwrap());
         self.store = Some(store);
-        self.steady = self.clock.now().as_millis();
+        self.model.steady = self.clock.now().as_millis();
     }
 
     /// The process dies and is started again.
@@ -152,8 +175,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         self.core = None;
         self.store = None;
         self.open();
-        self.demands.clear();
-        for task in self.tasks.values_mut() {
+        self.model.demands.clear();
+        for task in self.model.tasks.values_mut() {
             // The attempt is broken off; that is counted when the next one starts.
             if task.state == State::Dispatched {
                 task.state = State::Pending;
@@ -172,48 +195,32 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             _ => now + u64::from(self.choose(60_000)),
         };
         self.clock.set(Timestamp::from_millis(to));
-        self.steady = self.steady.max(to);
+        self.model.steady = self.model.steady.max(to);
     }
 
-    fn group(&mut self) {
-        let count = 1 + self.choose(5);
+    fn group(&mut self, trouble: &mut impl Trouble) {
         let store = self.store.clone().unwrap();
-        let mut batch = store.batch();
-        for _ in 0..count {
-            let command = self.command();
-            let what = format!("{command:?}");
-            let expected = self.predict(&command);
-            let answer = self
-                .core
-                .as_mut()
-                .unwrap()
-                .apply(command.clone(), &mut batch);
-            let answer = answer.unwrap();
-            if let Ok(outcome) = &answer {
-                self.learn_event(&command, outcome, &batch);
+        let before = trouble.begin(&store).then(|| self.model.clone());
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| self.carry_out(&store)));
+        drop(store);
+        let failed = match (trouble.end(), ended) {
+            (None, Ok(Ok(()))) => false,
+            (None, Ok(Err(failure))) => panic!("{failure}"),
+            (None, Err(panic)) => panic::resume_unwind(panic),
+            (Some(_), Ok(Ok(()))) => panic!("a failure is not told"),
+            (Some(true), _) => true,
+            (Some(false), _) => {
+                self.model = before.unwrap();
+                self.reopen();
+                return;
             }
-            self.learn(command, &answer, &expected, &what);
+        };
+        self.learn_effects();
+        if failed {
+            self.reopen();
+            return;
         }
-        let core = self.core.as_mut().unwrap();
-        core.settle(&mut batch).unwrap();
-        batch.commit().unwrap();
-        let effects = core.take_effects();
-        self.learn_dues();
-        for (ticket, granted) in effects.grants {
-            let worker = *self
-                .demands
-                .iter()
-                .find(|(_, demand)| demand.0 == ticket)
-                .unwrap()
-                .0;
-            let (_, count) = self.demands.remove(&worker).unwrap();
-            assert!(!granted.is_empty() && granted.len() <= count as usize);
-            for granted in granted {
-                self.grant(worker, granted.attempt);
-            }
-        }
-        self.sweep();
-        for worker in self.demands.keys().copied().collect::<Vec<_>>() {
+        for worker in self.model.demands.keys().copied().collect::<Vec<_>>() {
             self.fail_broken_off(worker);
             assert_eq!(
                 self.next_claimable(worker),
@@ -222,6 +229,47 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             );
         }
         self.compare_some();
+    }
+
+    /// What the writer does with a group, all answers compared.
+    fn carry_out(&mut self, store: &Store) -> Result<(), store::Error> {
+        let count = 1 + self.choose(5);
+        let mut batch = store.batch();
+        for _ in 0..count {
+            let command = self.command();
+            let what = format!("{command:?}");
+            let expected = self.predict(&command);
+            let core = self.core.as_mut().unwrap();
+            let answer = core.apply(command.clone(), &mut batch)?;
+            if let Ok(outcome) = &answer {
+                self.learn_event(&command, outcome, &batch);
+            }
+            self.learn(command, &answer, &expected, &what);
+        }
+        self.core.as_mut().unwrap().settle(&mut batch)?;
+        batch.commit()?;
+        store.rotate().map(drop)
+    }
+
+    /// Takes over what the core did by itself at the end of the group.
+    fn learn_effects(&mut self) {
+        let effects = self.core.as_mut().unwrap().take_effects();
+        self.learn_dues();
+        for (ticket, granted) in effects.grants {
+            let worker = *self
+                .model
+                .demands
+                .iter()
+                .find(|(_, demand)| demand.0 == ticket)
+                .unwrap()
+                .0;
+            let (_, count) = self.model.demands.remove(&worker).unwrap();
+            assert!(!granted.is_empty() && granted.len() <= count as usize);
+            for granted in granted {
+                self.grant(worker, granted.attempt);
+            }
+        }
+        self.sweep();
     }
 
     fn command(&mut self) -> Command {
@@ -240,7 +288,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             }
             9 => Command::Withdraw {
                 worker: name(worker),
-                ticket: self.demands.get(&worker).map_or(0, |demand| demand.0),
+                ticket: self.model.demands.get(&worker).map_or(0, |demand| demand.0),
             },
             10..=12 => match self.some_task(|task| task.state == State::Dispatched) {
                 Some((task, number)) => self.finish(Attempt { task, number }),
@@ -307,6 +355,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn some_task(&mut self, wanted: impl Fn(&ModelTask) -> bool) -> Option<(TaskId, u32)> {
         let found: Vec<_> = self
+            .model
             .tasks
             .iter()
             .filter(|(_, task)| wanted(task))
@@ -324,7 +373,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         match command {
             Command::Submit(new) => {
                 if let Some(idempotency) = &new.idempotency
-                    && let Some((task, body)) = self.keys.get(&idempotency.key.parse().unwrap())
+                    && let Some((task, body)) =
+                        self.model.keys.get(&idempotency.key.parse().unwrap())
                 {
                     return if *body == idempotency.body_hash {
                         Ok(())
@@ -334,7 +384,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 }
                 self.check_room()
             }
-            Command::Cancel(id) => match self.tasks.get(id) {
+            Command::Cancel(id) => match self.model.tasks.get(id) {
                 None => Err(Error::UnknownTask(*id)),
                 Some(task) if task.state.is_ended() => Err(Error::AlreadyEnded {
                     task: *id,
@@ -342,7 +392,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 }),
                 Some(_) => Ok(()),
             },
-            Command::Retry(id) => match self.tasks.get(id) {
+            Command::Retry(id) => match self.model.tasks.get(id) {
                 None => Err(Error::UnknownTask(*id)),
                 Some(task) if task.state != State::Failed => Err(Error::NotFailed {
                     task: *id,
@@ -352,6 +402,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             },
             Command::ForgetWorker(worker) => {
                 let waiting = self
+                    .model
                     .tasks
                     .values()
                     .filter(|task| name(task.worker) == *worker && !task.state.is_ended())
@@ -386,15 +437,16 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 ticket,
                 count,
             } => {
-                self.demands.insert(number(&worker), (ticket, count));
+                self.model.demands.insert(number(&worker), (ticket, count));
             }
             Command::Withdraw { worker, ticket } => {
                 let number = number(&worker);
-                self.demands
+                self.model
+                    .demands
                     .retain(|other, demand| *other != number || demand.0 != ticket);
             }
             Command::Complete { attempt, result } => {
-                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                let task = self.model.tasks.get_mut(&attempt.task).unwrap();
                 task.result = Some(result);
                 task.broken_off = 0;
                 self.end(attempt.task, State::Completed);
@@ -402,7 +454,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             Command::Fail {
                 attempt, policy, ..
             } => {
-                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                let task = self.model.tasks.get_mut(&attempt.task).unwrap();
                 task.broken_off = 0;
                 task.failures += 1;
                 if policy.is_some_and(|policy| task.failures < policy.max_attempts) {
@@ -414,12 +466,12 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 }
             }
             Command::PutBack { attempt, how } => {
-                let task = self.tasks.get_mut(&attempt.task).unwrap();
+                let task = self.model.tasks.get_mut(&attempt.task).unwrap();
                 task.state = State::Pending;
                 match how {
                     PutBack::Refused => {
                         task.attempts -= 1;
-                        self.refused.insert((attempt.task, attempt.number));
+                        self.model.refused.insert((attempt.task, attempt.number));
                     }
                     PutBack::BrokenOff => {
                         task.broken_off += 1;
@@ -431,15 +483,15 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             }
             Command::Cancel(id) => self.end(id, State::Failed),
             Command::Retry(id) => {
-                let steady = self.steady;
-                let task = self.tasks.get_mut(&id).unwrap();
+                let steady = self.model.steady;
+                let task = self.model.tasks.get_mut(&id).unwrap();
                 task.state = State::Pending;
                 task.failures = 0;
                 task.broken_off = 0;
                 task.ended = None;
                 task.due = Some(steady);
                 let now = self.clock.now().as_millis();
-                self.events.follow(id, State::Pending, now);
+                self.model.events.follow(id, State::Pending, now);
             }
             _ => {}
         }
@@ -447,7 +499,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn learn_submit(&mut self, new: &NewTask, answer: &Result<Outcome, Error>) {
         let known = new.idempotency.as_ref().and_then(|idempotency| {
-            self.keys
+            self.model
+                .keys
                 .get(&idempotency.key.parse::<u32>().unwrap())
                 .map(|known| known.0)
         });
@@ -458,14 +511,14 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 self.has_risen_to(id.0);
                 let key = new.idempotency.as_ref().map(|i| i.key.parse().unwrap());
                 if let (Some(key), Some(idempotency)) = (key, &new.idempotency) {
-                    self.keys.insert(key, (*id, idempotency.body_hash));
+                    self.model.keys.insert(key, (*id, idempotency.body_hash));
                 }
                 let run = self.store.as_ref().unwrap().run();
                 let task = ModelTask {
                     key,
                     ..ModelTask::new(&new.worker, &new.prompt, run)
                 };
-                self.tasks.insert(*id, task);
+                self.model.tasks.insert(*id, task);
             }
             other => panic!("{other:?}"),
         }
@@ -474,14 +527,14 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     /// Takes over the times that jitter decided.
     fn learn_dues(&mut self) {
         let snapshot = self.store.as_ref().unwrap().snapshot();
-        for (id, task) in &mut self.tasks {
+        for (id, task) in &mut self.model.tasks {
             if task.due == Some(0) {
                 let Some(due) = snapshot.task(*id).unwrap().unwrap().due_ms else {
                     assert!(task.state != State::Pending);
                     continue;
                 };
                 let least = duration_millis(BACKOFF) * (1 << (task.failures - 1));
-                let waits = due - self.steady;
+                let waits = due - self.model.steady;
                 assert!(
                     waits >= least && waits <= least + least / 4 + 1,
                     "{waits} {least}"
@@ -493,17 +546,20 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn end(&mut self, id: TaskId, state: State) {
         let now = self.clock.now().as_millis();
-        let task = self.tasks.get_mut(&id).unwrap();
+        let task = self.model.tasks.get_mut(&id).unwrap();
         task.state = state;
         task.due = None;
         task.ended = Some(now);
-        self.events.follow(id, state, now);
+        self.model.events.follow(id, state, now);
     }
 
     /// Ids rise, those of tasks and of events together.
     fn has_risen_to(&mut self, id: Id) {
-        assert!(self.highest.is_none_or(|highest| highest < id), "ids rise");
-        self.highest = Some(id);
+        assert!(
+            self.model.highest.is_none_or(|highest| highest < id),
+            "ids rise"
+        );
+        self.model.highest = Some(id);
     }
 
     fn grant(&mut self, worker: usize, attempt: Attempt) {
@@ -511,7 +567,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let next = self.next_claimable(worker);
         assert_eq!(Some(attempt.task), next, "it is another task's turn");
         let run = self.store.as_ref().unwrap().run();
-        let task = self.tasks.get_mut(&attempt.task).unwrap();
+        let task = self.model.tasks.get_mut(&attempt.task).unwrap();
         let last = if task.run == run {
             task.attempts
         } else {
@@ -522,8 +578,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         task.run = run;
         task.state = State::Dispatched;
         assert_eq!(attempt.number, task.attempts);
-        let is_new = self.shown.insert((attempt.task, attempt.number));
-        let was_refused = self.refused.remove(&(attempt.task, attempt.number));
+        let is_new = self.model.shown.insert((attempt.task, attempt.number));
+        let was_refused = self.model.refused.remove(&(attempt.task, attempt.number));
         assert!(
             is_new || was_refused,
             "attempt {attempt:?} was shown before"
@@ -533,7 +589,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     /// A claimable task whose attempts were all broken off fails when its turn comes.
     fn fail_broken_off(&mut self, worker: usize) {
         while let Some(id) = self.next_claimable(worker) {
-            if self.tasks[&id].broken_off < BROKEN_OFF_MAX {
+            if self.model.tasks[&id].broken_off < BROKEN_OFF_MAX {
                 return;
             }
             self.end(id, State::Failed);
@@ -542,13 +598,16 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn next_claimable(&self, worker: usize) -> Option<TaskId> {
         let pending = || {
-            self.tasks
+            self.model
+                .tasks
                 .iter()
                 .filter(|(_, task)| task.worker == worker && task.state == State::Pending)
         };
         let due = pending()
             .filter_map(|(id, task)| task.due.map(|due| (due, *id)))
-            .filter(|(due, _)| *due <= self.steady || *due > self.steady + 2 * 86_400_000)
+            .filter(|(due, _)| {
+                *due <= self.model.steady || *due > self.model.steady + 2 * 86_400_000
+            })
             .min();
         let fresh = pending().find(|(_, task)| task.due.is_none());
         due.map(|(_, id)| id).or(fresh.map(|(id, _)| *id))
@@ -558,18 +617,19 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let now = self.clock.now().as_millis();
         let kept_from = now.saturating_sub(duration_millis(RETENTION));
         let old: Vec<_> = self
+            .model
             .tasks
             .iter()
             .filter(|(_, task)| task.ended.is_some_and(|ended| ended <= kept_from))
             .map(|(id, task)| (*id, task.key))
             .collect();
         for (id, key) in old {
-            self.tasks.remove(&id);
+            self.model.tasks.remove(&id);
             if let Some(key) = key {
-                self.keys.remove(&key);
+                self.model.keys.remove(&key);
             }
         }
-        self.events.sweep(kept_from);
+        self.model.events.sweep(kept_from);
     }
 
     fn compare_some(&mut self) {
@@ -583,7 +643,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     fn compare(&self, id: TaskId) {
         let store = self.store.as_ref().unwrap();
         let snapshot = store.snapshot();
-        let task = &self.tasks[&id];
+        let task = &self.model.tasks[&id];
         let record = snapshot
             .task(id)
             .unwrap()
@@ -603,13 +663,14 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn compare_all(&mut self) {
         self.compare_events();
-        for id in self.tasks.keys() {
+        for id in self.model.tasks.keys() {
             self.compare(*id);
         }
         let core = self.core.as_ref().unwrap();
         let lanes: Vec<_> = core.lanes().map(|(_, number, _)| number).collect();
         for (worker, _, pending) in core.lanes() {
             let expected = self
+                .model
                 .tasks
                 .values()
                 .filter(|task| name(task.worker) == *worker && task.state == State::Pending)
@@ -617,6 +678,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             assert_eq!(pending, expected as u64, "pending of {worker}");
         }
         let running: Vec<_> = self
+            .model
             .tasks
             .iter()
             .filter(|(_, task)| task.state == State::Dispatched)
@@ -633,6 +695,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             let listed = snapshot.list(&listing, &lanes, &running).unwrap();
             let found: Vec<_> = listed.tasks.iter().map(|(id, _)| *id).collect();
             let expected: Vec<_> = self
+                .model
                 .tasks
                 .iter()
                 .rev()

@@ -29,7 +29,7 @@ pub(super) struct ModelEvent {
 }
 
 /// The events there are, and which each delivery made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     all: BTreeMap<EventId, ModelEvent>,
     deliveries: BTreeMap<(usize, u32), EventId>,
@@ -74,6 +74,7 @@ impl Events {
 impl<C: FnMut(u32) -> u32> Driver<C> {
     pub(super) fn event_command(&mut self) -> Command {
         let lowest = self
+            .model
             .events
             .all
             .iter()
@@ -155,7 +156,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     }
 
     fn some_event(&mut self, wanted: impl Fn(&ModelEvent) -> bool) -> Option<EventId> {
-        let all = self.events.all.iter();
+        let all = self.model.events.all.iter();
         let found: Vec<_> = all
             .filter(|(_, event)| wanted(event))
             .map(|(id, _)| *id)
@@ -168,7 +169,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     }
 
     fn state_of(&self, event: &ModelEvent) -> State {
-        let task = event.task.and_then(|task| self.tasks.get(&task));
+        let task = event.task.and_then(|task| self.model.tasks.get(&task));
         let is_dispatched = task.is_some_and(|task| task.state == task::State::Dispatched);
         event
             .stage
@@ -176,17 +177,18 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     }
 
     fn known(&self, new: &NewEvent) -> Option<(EventId, &ModelEvent)> {
-        let id = *self.events.deliveries.get(&key(&new.delivery))?;
-        Some((id, &self.events.all[&id]))
+        let id = *self.model.events.deliveries.get(&key(&new.delivery))?;
+        Some((id, &self.model.events.all[&id]))
     }
 
     pub(super) fn check_room(&self) -> Result<(), Error> {
         let pending = self
+            .model
             .tasks
             .values()
             .filter(|task| task.state == task::State::Pending)
             .count() as u64;
-        if pending + self.events.received() >= QUEUE_MAX {
+        if pending + self.model.events.received() >= QUEUE_MAX {
             return Err(Error::QueueFull { limit: QUEUE_MAX });
         }
         Ok(())
@@ -194,7 +196,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     /// What the core must answer to a command about an event.
     pub(super) fn predict_event(&self, command: &Command) -> Result<(), Error> {
-        let found = |event: &EventId| match self.events.all.get(event) {
+        let found = |event: &EventId| match self.model.events.all.get(event) {
             Some(known) => Ok((known, *event, self.state_of(known))),
             None => Err(Error::UnknownEvent(*event)),
         };
@@ -255,12 +257,12 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     updated: now,
                     ..known
                 };
-                self.events.all.insert(id, again);
+                self.model.events.all.insert(id, again);
             }
             (Outcome::Received { event, .. }, None) => {
                 self.has_risen_to(event.0);
                 let delivery = key(&new.delivery);
-                self.events.deliveries.insert(delivery, *event);
+                self.model.events.deliveries.insert(delivery, *event);
                 let received = ModelEvent {
                     delivery,
                     stage: Stage::Received,
@@ -268,7 +270,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     updated: now,
                     payload: new.delivery.payload.clone(),
                 };
-                self.events.all.insert(*event, received);
+                self.model.events.all.insert(*event, received);
             }
             other => panic!("{other:?}"),
         }
@@ -284,11 +286,13 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 let task = TaskId(Id::from_bytes(&record.task.unwrap()).unwrap());
                 self.has_risen_to(task.0);
                 let run = self.store.as_ref().unwrap().run();
-                self.tasks.insert(task, ModelTask::new(worker, prompt, run));
+                self.model
+                    .tasks
+                    .insert(task, ModelTask::new(worker, prompt, run));
                 (Stage::Open, Some(task))
             }
         };
-        let event = self.events.all.get_mut(&id).unwrap();
+        let event = self.model.events.all.get_mut(&id).unwrap();
         event.stage = stage;
         event.task = task;
         event.updated = now;
@@ -299,7 +303,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let core = self.core.as_ref().unwrap();
         let snapshot = store.snapshot();
         let mut waiting = Vec::new();
-        for (id, event) in &self.events.all {
+        for (id, event) in &self.model.events.all {
             let record = snapshot.event(*id).unwrap();
             let record = record.unwrap_or_else(|| panic!("{id} is lost"));
             assert_eq!(record.stage, event.stage, "{id}");
@@ -353,7 +357,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     None => break,
                 }
             }
-            let all = self.events.all.iter().rev();
+            let all = self.model.events.all.iter().rev();
             let expected: Vec<_> = all
                 .filter(|(_, event)| state.is_none_or(|state| self.state_of(event) == state))
                 .filter(|(_, event)| source.is_none_or(|source| event.delivery.0 == source))

@@ -23,6 +23,6 @@ fn the_queue_does_what_the_model_does() {
     for seed in first..first + seeds {
         println!("seed {seed}: MECHA_MODEL_SEED={seed} MECHA_MODEL_SEEDS=1 runs it alone");
         let mut random = fastrand::Rng::with_seed(seed);
-        Driver::new(move |below| random.u32(0..below)).run(GROUPS);
+        Driver::new(move |below| random.u32(0..below)).run(GROUPS, &mut ());
     }
 }

@@ -15,9 +15,10 @@ use super::Service;
 use super::gate::{self, Incoming, Stop};
 use super::intake;
 use super::refusal::{Kind, Refusal};
-use super::reply::{Persistence, Reply, render};
+use super::reply::{Body, Persistence, Rendered, Reply, render};
 use super::request::{Head, Method, Request};
-use super::server::Shared;
+use super::server::{Shared, Timing};
+use super::stream::{self, Coding};
 use super::sweeper::{Cut, Phase};
 use super::wire::Wire;
 use crate::budget::Permit;
@@ -110,7 +111,8 @@ async fn answer<S: Service>(
     let request = Request { head, body, permit };
     // Boxed, so that an idle connection has no room for it.
     let answering = Box::pin(async { shared.service.answer(request).await });
-    let reply = match attend(wire, shared, AssertUnwindSafe(answering).catch_unwind()).await {
+    let timing = &shared.options.timing;
+    let reply = match attend(wire, timing, AssertUnwindSafe(answering).catch_unwind()).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(panic)) => {
             let head = Head::new(incoming.method, &path, "", []);
@@ -125,23 +127,22 @@ async fn answer<S: Service>(
 
 /// Waits for the service, and gives up when the connection breaks. Looking costs system calls,
 /// so it begins when the answer has been waited for for a while.
-async fn attend<S: Service, T>(
+pub(super) async fn attend<T>(
     wire: &Wire,
-    shared: &Shared<S>,
+    timing: &Timing,
     mut answering: impl Future<Output = T> + Unpin,
 ) -> Result<T, Cut> {
     if let Some(output) = smol::future::poll_once(&mut answering).await {
         return Ok(output);
     }
-    wire.deadline.set(shared.options.timing.watch);
+    wire.deadline.set(timing.watch);
     match wire.deadline.guard(Phase::Ended, &mut answering).await {
         Err(Cut::Expired) => {}
         ended => return ended,
     }
     wire.deadline.clear();
-    let half_closed = shared.options.timing.half_closed;
-    let watched =
-        async { Ok(answering.await) }.or(async { Err(wire.broken(half_closed).await.into()) });
+    let watched = async { Ok(answering.await) }
+        .or(async { Err(wire.broken(timing.half_closed).await.into()) });
     wire.deadline.guard(Phase::Ended, watched).await?
 }
 
@@ -172,13 +173,31 @@ async fn send<S: Service>(
     reply: Reply,
     goes_on: bool,
 ) -> Next {
+    let coding = match &reply.body {
+        Body::Pieces(_) if incoming.is_1_0 => Coding::UntilClosed,
+        _ => Coding::Chunked,
+    };
+    let goes_on = goes_on && coding == Coding::Chunked;
     let persistence = match (goes_on, incoming.is_1_0) {
         (false, _) => Persistence::Close,
         (true, true) => Persistence::KeepAlive,
         (true, false) => Persistence::Implied,
     };
-    let rendered = render(reply, incoming.method, persistence);
-    match wire.write(&rendered, shared.options.timing.answer).await {
+    let mut rendered = render(reply, incoming.method, persistence);
+    if coding == Coding::UntilClosed {
+        rendered = rendered.without_coding();
+    }
+    let timing = &shared.options.timing;
+    let Rendered { front, rest, .. } = rendered;
+    let sent = match rest {
+        Body::Whole(rest) => wire.write_parts([&front, &rest], timing.answer).await,
+        Body::Pieces(pieces) => {
+            let note = |panic: &(dyn Any + Send)| note_panic(shared, "a streamed answer", panic);
+            // Boxed, so that other answers have no room for it.
+            Box::pin(stream::send(wire, timing, &front, pieces, coding, note)).await
+        }
+    };
+    match sent {
         Ok(()) if goes_on => Next::GoOn,
         Ok(()) => Next::Close,
         Err(cut) => gone(wire, shared, &cut),
@@ -209,7 +228,9 @@ async fn refuse<S: Service>(
         .refusal_log
         .line(|| format!("refused a request of {}: {refusal}", wire.peer));
     let rendered = render(refusal.reply(), method, Persistence::Close);
-    match wire.write(&rendered, shared.options.timing.answer).await {
+    let patience = shared.options.timing.answer;
+    // A refusal is small and stands in front.
+    match wire.write_parts([&rendered.front], patience).await {
         Ok(()) => Next::CloseDropping,
         Err(cut) => gone(wire, shared, &cut),
     }
@@ -220,6 +241,7 @@ fn gone<S: Service>(wire: &Wire, shared: &Shared<S>, cut: &Cut) -> Next {
         Cut::Expired => "it did not take its answer in time".to_owned(),
         Cut::Stopped => "the server ended".to_owned(),
         Cut::Broken(error) => error.to_string(),
+        Cut::Unfinished => "its answer could not be made to its end".to_owned(),
     };
     shared
         .refusal_log
@@ -228,16 +250,17 @@ fn gone<S: Service>(wire: &Wire, shared: &Shared<S>, cut: &Cut) -> Next {
 }
 
 fn panicked<S: Service>(shared: &Shared<S>, head: &Head, panic: &(dyn Any + Send)) -> Refusal {
+    let what = format!("the handler of {} {:?}", head.method.as_str(), head.path);
+    note_panic(shared, &what, panic);
+    Refusal::new(Kind::Internal, "the server failed to answer this request")
+}
+
+fn note_panic<S: Service>(shared: &Shared<S>, what: &str, panic: &(dyn Any + Send)) {
     shared.stats.panics.fetch_add(1, Ordering::Relaxed);
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text");
-    log::error!(
-        "the handler of {} {:?} panicked: {text:?}",
-        head.method.as_str(),
-        head.path
-    );
-    Refusal::new(Kind::Internal, "the server failed to answer this request")
+    log::error!("{what} panicked: {text:?}");
 }

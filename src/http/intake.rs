@@ -108,7 +108,7 @@ fn overloaded(timing: &Timing) -> Refusal {
 async fn go_on(wire: &Wire, incoming: &Incoming, timing: &Timing) -> Result<(), Cut> {
     if incoming.expects_continue && wire.inbox.is_empty() {
         let interim: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        wire.write_parts([interim, &[]], timing.answer).await?;
+        wire.write_parts([interim], timing.answer).await?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@
 //! - `connection` is its life, request after request;
 //! - `gate` reads a request's head by the rules of `scan`, `request_line` and `field`, `intake` its
 //!   body by those of `body`; `refusal` is what is said when they are broken;
-//! - a [`Service`] answers the [`Request`] with a [`Reply`].
+//! - a [`Service`] answers the [`Request`] with a [`Reply`]; `stream` sends one whose body is made
+//!   meanwhile.
 //!
 //! `client` is the other side, and `answer` how it reads what a worker says.
 
@@ -26,14 +27,16 @@ mod request;
 mod request_line;
 mod scan;
 mod server;
+mod stream;
 mod sweeper;
 mod wire;
 
 use std::fmt::Write as _;
 
-pub use reply::Reply;
+pub use reply::{Body, Reply};
 pub use request::{Head, Method, Request};
 pub use server::{Options, Server, Stats, Timing};
+pub use stream::{Pieces, Unfinished};
 
 /// Percent-encodes all but unreserved characters (RFC 3986, 2.3), as for the value of a parameter.
 pub fn percent_encoded(text: &str) -> String {

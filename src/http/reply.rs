@@ -1,22 +1,41 @@
 //! An answer, and its rendering by async-h1 into the bytes that go out.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_h1::server::Encoder;
 use http_types::headers::{self, HeaderName, HeaderValue};
-use http_types::{Body, Response, StatusCode};
+use http_types::{Response, StatusCode};
 use smol::io::AsyncRead;
 
 use super::request::Method;
+use super::stream::Pieces;
 use crate::budget::Permit;
 use crate::clock::Clock;
 
 /// A body up to this size is copied behind its head, so that both go out as one segment; a larger
 /// one is written from where it is.
 const COPIED_BODY_MAX: usize = 16 * 1024;
+
+/// What an answer carries.
+pub enum Body {
+    /// Bytes that are there.
+    Whole(Vec<u8>),
+    /// Bytes that are made while they are sent.
+    Pieces(Pieces),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Pieces(_) => f.write_str("Pieces"),
+        }
+    }
+}
 
 /// An answer.
 #[derive(Debug)]
@@ -26,7 +45,7 @@ pub struct Reply {
     /// Header fields besides those of framing, `date` and `connection`; names in lower case.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Body,
     /// Held until the body is written.
     pub permit: Option<Permit>,
 }
@@ -35,11 +54,19 @@ impl Reply {
     /// An answer with a JSON body.
     pub fn json(status: u16, body: Vec<u8>) -> Self {
         Self {
-            status,
-            headers: vec![("content-type", "application/json".to_owned())],
-            body,
-            permit: None,
+            body: Body::Whole(body),
+            ..Self::empty(status)
         }
+        .with_header("content-type", "application/json")
+    }
+
+    /// An answer whose body, of that media type, is made while it is sent.
+    pub fn stream(status: u16, media_type: &str, pieces: Pieces) -> Self {
+        Self {
+            body: Body::Pieces(pieces),
+            ..Self::empty(status)
+        }
+        .with_header("content-type", media_type)
     }
 
     /// `{"error": message, "code": code}`; 429 and 503 get `retry-after: 1`.
@@ -67,7 +94,7 @@ impl Reply {
         Self {
             status,
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Body::Whole(Vec::new()),
             permit: None,
         }
     }
@@ -114,7 +141,7 @@ pub(super) struct Rendered {
     /// The head, and the body where that is small.
     pub(super) front: Vec<u8>,
     /// The body, where it is not in front.
-    pub(super) rest: Vec<u8>,
+    pub(super) rest: Body,
     /// Held until the body is written.
     pub(super) _permit: Option<Permit>,
 }
@@ -140,22 +167,24 @@ pub(super) fn render(reply: Reply, method: Method, persistence: Persistence) -> 
     if let Some(date) = date() {
         response.append_header(headers::DATE, date);
     }
-    if !is_bodiless && !reply.body.is_empty() {
+    let length = match &reply.body {
+        Body::Whole(body) => Some(body.len()),
+        Body::Pieces(_) => None,
+    };
+    if !is_bodiless && length != Some(0) {
         // The encoder needs the length alone: it renders the head, and the body is not copied.
-        let length = reply.body.len();
-        response.set_body(Body::from_reader(smol::io::empty(), Some(length)));
+        response.set_body(http_types::Body::from_reader(smol::io::empty(), length));
     }
-    let copies_body = reply.body.len() <= COPIED_BODY_MAX;
-    let mut front = encode_head(response, if copies_body { reply.body.len() } else { 0 });
+    let copied = length.filter(|length| *length <= COPIED_BODY_MAX);
+    let mut front = encode_head(response, copied.unwrap_or_default());
     if is_bodiless {
         remove_line(&mut front, b"content-length: 0\r\n");
     }
-    let mut rest = Vec::new();
+    let mut rest = Body::Whole(Vec::new());
     if method != Method::Head && !is_bodiless {
-        if copies_body {
-            front.extend_from_slice(&reply.body);
-        } else {
-            rest = reply.body;
+        match reply.body {
+            Body::Whole(body) if copied.is_some() => front.extend_from_slice(&body),
+            body => rest = body,
         }
     }
     Rendered {
@@ -204,6 +233,14 @@ fn encode_head(response: Response, body_length: usize) -> Vec<u8> {
     head
 }
 
+impl Rendered {
+    /// The same for an HTTP/1.0 client, which knows no transfer coding (RFC 9112, 6.1).
+    pub(super) fn without_coding(mut self) -> Self {
+        remove_line(&mut self.front, b"transfer-encoding: chunked\r\n");
+        self
+    }
+}
+
 fn remove_line(head: &mut Vec<u8>, line: &[u8]) {
     if let Some(at) = head.windows(line.len()).position(|window| window == line) {
         head.drain(at..at + line.len());
@@ -237,7 +274,10 @@ mod tests {
 
     fn rendered(reply: Reply, method: Method, persistence: Persistence) -> (String, String) {
         let rendered = render(reply, method, persistence);
-        let bytes = [rendered.front, rendered.rest].concat();
+        let Body::Whole(rest) = rendered.rest else {
+            panic!("{rendered:?}");
+        };
+        let bytes = [rendered.front, rest].concat();
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let head = head
@@ -309,7 +349,10 @@ mod tests {
         let body = vec![b'x'; COPIED_BODY_MAX + 1];
         let at = body.as_ptr();
         let rendered = render(Reply::json(200, body), Method::Get, Persistence::Implied);
-        assert_eq!(rendered.rest.as_ptr(), at);
+        let Body::Whole(rest) = rendered.rest else {
+            panic!("it is whole");
+        };
+        assert_eq!(rest.as_ptr(), at);
         assert!(rendered.front.ends_with(b"\r\n\r\n"));
     }
 

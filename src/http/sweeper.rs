@@ -53,6 +53,8 @@ pub(super) enum Cut {
     Stopped,
     /// The connection broke.
     Broken(io::Error),
+    /// The source of a streamed body failed.
+    Unfinished,
 }
 
 impl From<io::Error> for Cut {

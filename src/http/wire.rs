@@ -13,7 +13,6 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::io::AsyncWrite;
 
-use super::reply::Rendered;
 use super::sweeper::{Cut, Deadline, Phase};
 use crate::clock::monotonic;
 
@@ -108,31 +107,23 @@ impl Wire {
         Ok(self.deadline.guard(Phase::Ended, reading).await??)
     }
 
-    /// Writes an answer; `patience` is how long the client may take to take it.
-    pub(super) async fn write(&self, answer: &Rendered, patience: Duration) -> Result<(), Cut> {
-        self.write_parts([&answer.front, &answer.rest], patience)
-            .await
-    }
-
-    /// Writes `parts`, in one call where the socket takes all.
-    pub(super) async fn write_parts(
+    /// Writes `parts`, in one call where the socket takes all; `patience` is how long the client
+    /// may take to take them.
+    pub(super) async fn write_parts<const N: usize>(
         &self,
-        parts: [&[u8]; 2],
+        parts: [&[u8]; N],
         patience: Duration,
     ) -> Result<(), Cut> {
-        let [mut front, mut rest] = parts;
+        let mut slices = parts.map(IoSlice::new);
+        let mut left = slices.as_mut_slice();
+        // Takes away those in front that are empty.
+        IoSlice::advance_slices(&mut left, 0);
         let mut has_deadline = false;
         self.deadline.clear();
         let writing = poll_fn(|context| {
-            while !front.is_empty() || !rest.is_empty() {
-                let slices = [IoSlice::new(front), IoSlice::new(rest)];
+            while !left.is_empty() {
                 let mut stream = &self.stream;
-                let stream = Pin::new(&mut stream);
-                let written = if rest.is_empty() {
-                    stream.poll_write(context, front)
-                } else {
-                    stream.poll_write_vectored(context, &slices)
-                };
+                let written = Pin::new(&mut stream).poll_write_vectored(context, left);
                 if written.is_pending() && !has_deadline {
                     has_deadline = true;
                     self.deadline.set(patience);
@@ -141,9 +132,7 @@ impl Wire {
                 if written == 0 {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero)));
                 }
-                let of_front = written.min(front.len());
-                front = front.get(of_front..).unwrap_or_default();
-                rest = rest.get(written - of_front..).unwrap_or_default();
+                IoSlice::advance_slices(&mut left, written);
             }
             Poll::Ready(Ok::<(), io::Error>(()))
         });

@@ -47,7 +47,7 @@ fn the_handler_of_a_client_that_has_gone_is_dropped() {
 }
 
 /// Makes the end of `stream` a reset instead of an orderly one.
-fn reset(stream: &TcpStream) {
+pub(super) fn reset(stream: &TcpStream) {
     rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
 }
 

@@ -4,10 +4,12 @@ mod framing;
 mod lifecycle;
 mod limits;
 mod seeds;
+mod streams;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,13 +20,24 @@ use super::*;
 use crate::budget::Budget;
 use crate::drain::{Cause, Drain};
 
-/// Answers by path: `/panic`, `/admit-panic`, `/forbidden`, `/wait` (until released), `/large`;
-/// everything else with what was asked.
+/// Answers by path: `/panic`, `/admit-panic`, `/forbidden`, `/wait` (until released), `/large`,
+/// `/stream/...`; everything else with what was asked.
 #[derive(Default)]
 struct Toy {
-    entered: Event,
+    entered: Arc<Event>,
     released: Event,
-    dropped: Event,
+    dropped: Arc<Event>,
+    /// Pieces of streams that were made.
+    made: Arc<AtomicUsize>,
+}
+
+/// Tells that it was dropped.
+struct Noticed(Arc<Event>);
+
+impl Drop for Noticed {
+    fn drop(&mut self) {
+        self.0.notify(usize::MAX);
+    }
 }
 
 /// Bytes that a body may have.
@@ -43,24 +56,21 @@ impl Service for Toy {
     }
 
     async fn answer(&self, request: Request) -> Reply {
-        struct Noticed<'a>(&'a Event);
-        impl Drop for Noticed<'_> {
-            fn drop(&mut self) {
-                self.0.notify(usize::MAX);
-            }
-        }
         let head = &request.head;
         match head.path.as_str() {
             "/panic" => panic!("in the handler"),
             "/wait" => {
                 let released = self.released.listen();
-                let _noticed = Noticed(&self.dropped);
+                let _noticed = Noticed(Arc::clone(&self.dropped));
                 self.entered.notify(usize::MAX);
                 released.await;
                 Reply::json(200, b"\"released\"".to_vec())
             }
             "/large" => Reply::json(200, vec![b'x'; LARGE]),
             "/gone" => Reply::empty(204),
+            path if path.starts_with("/stream/") => {
+                Reply::stream(200, "text/plain", streams::pieces(self, path))
+            }
             path => {
                 let host = head.header("host").unwrap_or("none");
                 let body = String::from_utf8_lossy(&request.body);

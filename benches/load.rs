@@ -1,11 +1,13 @@
 //! The real server under load, beside Redis, Debian's `webhook` and the bare disk. Run it with
 //! `cargo bench --bench load`; names behind `--` choose parts: `throughput`, `webhook`, `dispatch`,
-//! `start`.
+//! `start`, `backup`.
 //!
 //! Client, worker and server share the machine, so only what stands in one table can be
 //! compared. All of it is measured in turn, round by round, on loopback and on a disk.
 //! `MECHA_BENCH_ROUNDS`, `MECHA_BENCH_SECONDS` and `MECHA_BENCH_PENDING` set the size.
 
+#[path = "load/backup.rs"]
+mod backup;
 #[path = "load/client.rs"]
 mod client;
 #[path = "support/directory.rs"]
@@ -56,7 +58,7 @@ use crate::settings::Settings;
 const OFFLINE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// The parts, in the order in which they are run.
-const PARTS: [&str; 4] = ["throughput", "webhook", "dispatch", "start"];
+const PARTS: [&str; 5] = ["throughput", "webhook", "dispatch", "start", "backup"];
 
 fn main() -> ExitCode {
     report::exit(interrupt::run(run))
@@ -88,6 +90,9 @@ async fn run(executor: &LocalExecutor<'static>) -> io::Result<()> {
     }
     if is_chosen("start") {
         start::run(&settings).await?;
+    }
+    if is_chosen("backup") {
+        backup::run(executor, &settings).await?;
     }
     Ok(())
 }

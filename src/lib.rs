@@ -23,6 +23,7 @@
 extern crate self as mecha;
 
 pub mod api;
+pub mod backup;
 pub mod budget;
 pub mod cli;
 pub mod clock;

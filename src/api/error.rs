@@ -195,6 +195,11 @@ impl From<queue::Error> for ApiError {
                 "worker_has_tasks",
                 format!("worker {worker} has {waiting} tasks that have not ended"),
             ),
+            E::BackupRunning => Self::new(
+                503,
+                "backup_running",
+                "another backup is under way; try again when it has ended",
+            ),
             E::Overloaded => Self::overloaded(),
             // Only the matcher settles events, and nobody asks it to.
             E::Unreadable | E::NotReceived { .. } => Self::internal(),
@@ -295,6 +300,7 @@ mod tests {
                 "worker_has_tasks",
                 "claude",
             ),
+            (E::BackupRunning, 503, "backup_running", "another backup"),
             (E::Overloaded, 503, "overloaded", "try again"),
             (E::Unreadable, 500, "internal", "failed"),
             (E::StoreFailed, 503, "store_failed", "store"),

@@ -8,6 +8,7 @@
 //! and by the queue's own bounds.
 
 mod auth;
+mod backup;
 mod change;
 mod error;
 mod event_view;
@@ -206,6 +207,7 @@ impl Api {
             Endpoint::ApproveEvent => self.approve_event(segment).await,
             Endpoint::TestRules => self.test_rules(body, permit).await,
             Endpoint::ListRefusals => self.list_refusals(),
+            Endpoint::BackUp => self.back_up().await,
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
     ApproveEvent,
     TestRules,
     ListRefusals,
+    BackUp,
 }
 
 /// Who may call an endpoint.
@@ -172,6 +173,13 @@ const TABLE: &[Line] = &[
         Method::Get,
         "/refusals",
         Endpoint::ListRefusals,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/backup",
+        Endpoint::BackUp,
         Access::Keyed,
         Body::Ignored,
     ),

@@ -27,6 +27,7 @@ pub(super) enum Command {
     },
     Events(EventsArgs),
     Webhook(WebhookArgs),
+    Backup(BackupArgs),
     /// Help on a command, or on the program where it is absent.
     Help(Option<Topic>),
     Version,
@@ -55,6 +56,15 @@ pub(super) struct WebhookArgs {
     pub(super) event: String,
     /// `-` is standard input.
     pub(super) file: PathBuf,
+}
+
+/// What `mecha backup` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BackupArgs {
+    pub(super) addr: Option<String>,
+    pub(super) api_key: Option<Secret>,
+    /// The directory that is to be made.
+    pub(super) dir: PathBuf,
 }
 
 /// Reads the command line without the program's name. The error is one line that says what would
@@ -100,6 +110,7 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             json: options.flag("--json"),
         }),
         Topic::Webhook => return parse_webhook(options),
+        Topic::Backup => return parse_backup(options),
     };
     options.finish()?;
     Ok(command)
@@ -209,6 +220,18 @@ fn parse_webhook(mut options: Options) -> Result<Command, String> {
             event,
             file,
         })),
+    }
+}
+
+fn parse_backup(mut options: Options) -> Result<Command, String> {
+    let addr = options.value("--addr")?;
+    let api_key = options.value("--api-key")?.map(Secret::new);
+    match options.finish_with_file()? {
+        Last::Help(command) => Ok(*command),
+        Last::Nothing => Err(
+            "no directory: name the one that is to be made; see 'mecha backup --help'".to_owned(),
+        ),
+        Last::File(dir) => Ok(Command::Backup(BackupArgs { addr, api_key, dir })),
     }
 }
 

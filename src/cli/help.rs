@@ -16,6 +16,7 @@ pub(super) fn of(topic: Option<Topic>) -> &'static str {
         Some(Topic::Health) => HEALTH,
         Some(Topic::Events) => EVENTS,
         Some(Topic::Webhook) => WEBHOOK,
+        Some(Topic::Backup) => BACKUP,
     }
 }
 
@@ -37,6 +38,7 @@ Commands:
   health   ask whether a server is well
   events   list the last events of a running server
   webhook  sign a file as its sender would and post it, to try a rule out
+  backup   copy a running server's data
 
 Start here:
   mecha demo                       see it work; nothing is left behind
@@ -200,6 +202,38 @@ Example:
         --event pull_request.opened opened.json
 ";
 
+const BACKUP: &str = "\
+Copy a running server's data
+
+The copy is the data as it was at one moment: every task, event, registered
+worker and idempotency key that was acknowledged before the command began. It is
+made while the server goes on serving, read back, and is a data directory like
+the server's own. DIR is there when it is whole, and not before.
+
+Usage: mecha backup [OPTIONS] DIR
+
+  DIR                 directory to make; it must not exist, or be empty
+
+Options:
+  --addr HOST:PORT    server to ask, or MECHA_ADDR, default 127.0.0.1:21212
+  --api-key KEY       its key, env:NAME or file:/path, or MECHA_API_KEY
+  -h, --help          this text
+
+The copy holds prompts, results and the tokens of workers that were registered
+over the API. Only you can read it; keep it so. The configuration file and the
+secrets it names are not in it.
+
+To restore, stop the server, move its data directory out of the way, and start
+it on a copy of the backup:
+  mecha backup /backups/today
+  cp -a /backups/today /var/lib/mecha
+  mecha serve --data /var/lib/mecha
+Tasks that ran at that moment run again, as after a crash.
+
+Exit codes: 0 done, 1 no backup came or DIR exists, 2 command line wrong, 3 the
+disk failed or is full.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +253,9 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_and_names_only_what_there_is() {
-        for text in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK] {
+        for text in [
+            PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK, BACKUP,
+        ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
                 assert!(!line.ends_with(' '), "{line}");
@@ -230,9 +266,11 @@ mod tests {
             .flat_map(|topic| [topic.options(), topic.flags()].concat())
             .chain(["--help", "--version"])
             .collect();
-        for word in [PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK]
-            .concat()
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        for word in [
+            PROGRAM, SERVE, DEMO, INIT, CHECK, HEALTH, EVENTS, WEBHOOK, BACKUP,
+        ]
+        .concat()
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         {
             assert!(!word.starts_with("--") || known.contains(&word), "{word}");
         }

@@ -4,12 +4,14 @@
 //! asked for goes to standard output.
 
 mod args;
+mod backup;
 mod check;
 mod demo;
 mod events;
 mod health;
 mod help;
 mod init;
+mod new_directory;
 mod output;
 mod remote;
 mod serve;
@@ -72,6 +74,7 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Command::Check(args) => return check::run(&args),
         Command::Health { addr } => return health::run(addr.as_deref()),
         Command::Events(args) => return events::run(&args),
+        Command::Backup(args) => return backup::run(&args),
         Command::Webhook(args) => return webhook::run(&args),
     }
     Exit::Done

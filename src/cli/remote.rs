@@ -1,7 +1,8 @@
 //! A running server, as client commands reach it: over HTTP, never by its data directory.
 //!
 //! BOUND: an exchange takes [`PATIENCE`] at most, beyond what the caller waits for on purpose,
-//! and 64 MiB of an answer are read.
+//! and 64 MiB of an answer are read. What may be larger is read by [`Remote::download`], piece by
+//! piece.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
 use crate::config::{self, DEFAULT_ADDR, addr, on_one_line, quoted};
-use crate::http::client::{self, Outgoing};
+use crate::http::client::{self, Download, Outgoing};
 use crate::secret::Secret;
 use crate::worker::Endpoint;
 
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: u64 = 64 << 20;
+
+/// Bytes of a refusal that are read where an answer may be of any size.
+const REFUSAL_MAX: usize = 64 << 10;
 
 /// A server and the key to it.
 #[derive(Debug)]
@@ -66,25 +70,66 @@ impl Remote {
         self.send(path, headers, Some(body))
     }
 
+    /// `GET path`, whose answer may be of any size; one that is refused becomes the error.
+    pub(super) fn download(&self, path: &str) -> Result<Download, String> {
+        let endpoint = self.endpoint();
+        let failed = |error: client::Error| format!("http://{}{path}: {error}", self.addr);
+        smol::block_on(async {
+            let outgoing = self.outgoing(&endpoint, path, u64::MAX);
+            let mut download = Download::start(outgoing).await.map_err(failed)?;
+            if (200..300).contains(&download.status()) {
+                return Ok(download);
+            }
+            let mut refused = Answer {
+                status: download.status(),
+                body: Vec::new(),
+            };
+            while let Some(piece) = download.next().await.map_err(failed)? {
+                refused.body.extend(piece);
+                if refused.body.len() > REFUSAL_MAX {
+                    break;
+                }
+            }
+            Err(refused.accepted().err().unwrap_or_default())
+        })
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            host: self.addr.ip().to_string(),
+            port: self.addr.port(),
+            path: String::new(),
+        }
+    }
+
+    fn outgoing<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        path: &'a str,
+        answer_max: u64,
+    ) -> Outgoing<'a> {
+        Outgoing {
+            endpoint,
+            token: self.key.as_ref(),
+            headers: &[],
+            body: None,
+            path,
+            deadline: monotonic() + PATIENCE,
+            answer_max,
+        }
+    }
+
     fn send(
         &self,
         path: &str,
         headers: &[(String, String)],
         body: Option<Vec<u8>>,
     ) -> Result<Answer, String> {
-        let endpoint = Endpoint {
-            host: self.addr.ip().to_string(),
-            port: self.addr.port(),
-            path: String::new(),
-        };
+        let endpoint = self.endpoint();
         let outgoing = Outgoing {
-            endpoint: &endpoint,
-            token: self.key.as_ref(),
             headers,
             body,
-            path,
-            deadline: monotonic() + PATIENCE,
-            answer_max: ANSWER_MAX,
+            ..self.outgoing(&endpoint, path, ANSWER_MAX)
         };
         let answer = smol::block_on(client::send(outgoing, &Budget::new(ANSWER_MAX)));
         let answer = answer.map_err(|error| format!("http://{}{path}: {error}", self.addr))?;

@@ -10,10 +10,11 @@ pub(super) enum Topic {
     Health,
     Events,
     Webhook,
+    Backup,
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Serve,
         Self::Demo,
         Self::Init,
@@ -21,6 +22,7 @@ impl Topic {
         Self::Health,
         Self::Events,
         Self::Webhook,
+        Self::Backup,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Topic {
             Self::Health => "health",
             Self::Events => "events",
             Self::Webhook => "webhook",
+            Self::Backup => "backup",
         }
     }
 
@@ -49,6 +52,7 @@ impl Topic {
                 "--type",
                 "--limit",
             ],
+            Self::Backup => &["--addr", "--api-key"],
             Self::Webhook => &["--addr", "--api-key", "--config", "--source", "--event"],
         }
     }
@@ -59,7 +63,7 @@ impl Topic {
             Self::Serve | Self::Check => &["--allow-anonymous"],
             Self::Demo => &["--exit"],
             Self::Events => &["--json"],
-            Self::Init | Self::Health | Self::Webhook => &[],
+            Self::Init | Self::Health | Self::Webhook | Self::Backup => &[],
         }
     }
 }

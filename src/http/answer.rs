@@ -6,20 +6,16 @@
 //! read without a panic. BOUND: heads have at most [`HEAD_MAX`] bytes together, a body as many as
 //! the reader was made for.
 
+mod head;
+
 use std::fmt;
-use std::future::Future;
-use std::task::{Context, Poll, Waker};
 
-use http_types::StatusCode;
-use http_types::headers::RETRY_AFTER;
-
+use self::head::{check_start, decode, find_end, scan};
 use super::body::{ChunkReader, Extensions, Step};
-use super::field::{self, Framing};
+use super::field::Framing;
 
 /// Bytes of all heads of one answer at most: the final one and the interim ones before it.
 pub(super) const HEAD_MAX: usize = 32 * 1024;
-/// Bytes of one field that is passed to async-h1, so that it takes them all.
-const PASSED_FIELD_MAX: usize = 1_024;
 
 /// Why bytes are no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +56,8 @@ pub(super) struct AnswerReader {
     head: Vec<u8>,
     /// Bytes of interim heads that were skipped.
     skipped: usize,
+    /// Bytes of the body that came.
+    received: u64,
     parts: Parts,
 }
 
@@ -80,13 +78,29 @@ impl AnswerReader {
             state: State::Head,
             head: Vec::new(),
             skipped: 0,
+            received: 0,
             parts: Parts::default(),
         }
     }
 
     /// Bytes of the body so far.
     pub(super) fn body_bytes(&self) -> u64 {
-        self.parts.body.len() as u64
+        self.received
+    }
+
+    /// The status; 0 before the head has come.
+    pub(super) fn status(&self) -> u16 {
+        self.parts.status
+    }
+
+    /// What came of the body since it was taken last.
+    pub(super) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.parts.body)
+    }
+
+    /// Whether the body has come to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.state, State::Done)
     }
 
     /// Reads on: whether the answer is whole. What stands behind it is left alone.
@@ -112,13 +126,20 @@ impl AnswerReader {
         self.feed_body(input)
     }
 
-    /// The stream ended: the answer, if it is whole.
+    /// The stream ended: the answer, or what is left of it, if it is whole.
     pub(super) fn finish(mut self) -> Result<Parts, Flaw> {
+        self.end()?;
+        self.parts.body.shrink_to_fit();
+        Ok(self.parts)
+    }
+
+    /// The stream ended: whether the answer is whole.
+    pub(super) fn end(&mut self) -> Result<(), Flaw> {
         let body_bytes = self.body_bytes();
         match self.state {
             State::Done | State::UntilEnd => {
-                self.parts.body.shrink_to_fit();
-                Ok(self.parts)
+                self.state = State::Done;
+                Ok(())
             }
             State::Head if self.head.is_empty() && self.skipped == 0 => Err(Flaw::EndedEarly(
                 "the connection was closed without an answer".to_owned(),
@@ -203,6 +224,7 @@ impl AnswerReader {
 
     fn append(&mut self, data: &[u8]) -> Result<(), Flaw> {
         self.check_room(data.len() as u64)?;
+        self.received = self.received.saturating_add(data.len() as u64);
         self.parts.body.extend_from_slice(data);
         Ok(())
     }
@@ -212,168 +234,6 @@ impl AnswerReader {
             return Err(Flaw::TooLarge);
         }
         Ok(())
-    }
-}
-
-/// What every answer starts with.
-const START: &[u8] = b"HTTP/1.";
-
-/// Tells at the first byte that is wrong that the other side does not speak HTTP/1.
-fn check_start(head: &[u8]) -> Result<(), Flaw> {
-    let length = head.len().min(START.len());
-    if head.get(..length) == START.get(..length) {
-        return Ok(());
-    }
-    let start = head.get(..head.len().min(20)).unwrap_or_default();
-    Err(Flaw::NotHttp(format!(
-        "the answer starts with {:?} where HTTP/1.1 should stand",
-        String::from_utf8_lossy(start)
-    )))
-}
-
-/// Length of the head, whose lines end in LF or CRLF; `new` is where the new bytes begin.
-fn find_end(head: &[u8], new: usize) -> Option<usize> {
-    let from = new.saturating_sub(2);
-    let tail = head.get(from..)?;
-    let end_of = |pattern: &[u8]| {
-        tail.windows(pattern.len())
-            .position(|window| window == pattern)
-            .map(|at| from + at + pattern.len())
-    };
-    match (end_of(b"\n\n"), end_of(b"\n\r\n")) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-struct ScannedAnswer {
-    status: u16,
-    /// Absent where nothing is said.
-    framing: Option<Framing>,
-    /// The fields that async-h1 can read.
-    passed: Vec<(String, String)>,
-}
-
-fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
-    let text = String::from_utf8_lossy(head);
-    let mut lines = text
-        .split_terminator('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line));
-    let status = parse_status_line(lines.next().unwrap_or_default())?;
-    let mut content_length = None;
-    let mut codings: Option<String> = None;
-    let mut passed = Vec::new();
-    for line in lines.take_while(|line| !line.is_empty()) {
-        let not_a_field = || {
-            Flaw::NotHttp(format!(
-                "the answer's header line {:?} is not `name: value`",
-                field::excerpt(line)
-            ))
-        };
-        let (name, value) = line.split_once(':').ok_or_else(not_a_field)?;
-        if !field::is_token(name) {
-            return Err(not_a_field());
-        }
-        let value = field::trim(value);
-        if name.eq_ignore_ascii_case("content-length") {
-            take_length(&mut content_length, value)?;
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            let before = codings.map_or_else(String::new, |before| before + ",");
-            codings = Some(before + value);
-        } else if name.eq_ignore_ascii_case("retry-after")
-            && value.len() <= PASSED_FIELD_MAX
-            && passed.is_empty()
-            && value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'))
-        {
-            passed.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    let framing = match (codings, content_length) {
-        (None, None) => None,
-        (None, Some(length)) => Some(Framing::Length(length)),
-        (Some(_), Some(_)) => {
-            return Err(Flaw::NotHttp(
-                "the answer has Content-Length and Transfer-Encoding".to_owned(),
-            ));
-        }
-        (Some(codings), None) if codings.eq_ignore_ascii_case("chunked") => Some(Framing::Chunked),
-        (Some(codings), None) => {
-            return Err(Flaw::NotHttp(format!(
-                "the answer's transfer coding {:?} is not implemented; chunked is",
-                field::excerpt(&codings)
-            )));
-        }
-    };
-    Ok(ScannedAnswer {
-        status,
-        framing,
-        passed,
-    })
-}
-
-fn parse_status_line(line: &str) -> Result<u16, Flaw> {
-    let not_http = || {
-        Flaw::NotHttp(format!(
-            "the answer's first line {:?} is not `HTTP/1.1 status reason`",
-            field::excerpt(line)
-        ))
-    };
-    let (version, rest) = line.split_once(' ').ok_or_else(not_http)?;
-    let minor = version.strip_prefix("HTTP/1.").unwrap_or_default();
-    if !matches!(minor.as_bytes(), [b'0'..=b'9']) {
-        return Err(not_http());
-    }
-    let code = rest.split_once(' ').map_or(rest, |(code, _)| code);
-    match code.as_bytes() {
-        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => code.parse().map_err(|_| not_http()),
-        _ => Err(not_http()),
-    }
-}
-
-/// Takes a length; the same one may stand there again (RFC 9112, 6.3).
-fn take_length(place: &mut Option<u64>, value: &str) -> Result<(), Flaw> {
-    for value in value.split(',') {
-        let length = field::parse_content_length(field::trim(value)).map_err(|_| {
-            Flaw::NotHttp(format!(
-                "the answer's Content-Length {:?} is not a number of 1 to 19 digits",
-                field::excerpt(value)
-            ))
-        })?;
-        if place.is_some_and(|known| known != length) {
-            return Err(Flaw::NotHttp(
-                "the answer has two different Content-Lengths".to_owned(),
-            ));
-        }
-        *place = Some(length);
-    }
-    Ok(())
-}
-
-/// Hands the head to async-h1: the value of `Retry-After`. A status that http-types does not
-/// know is passed as 200; what the worker sent is kept.
-fn decode(scanned: &ScannedAnswer) -> Result<Option<String>, Flaw> {
-    let status = StatusCode::try_from(scanned.status).unwrap_or(StatusCode::Ok);
-    let mut message = format!("HTTP/1.1 {status} {}\r\n", status.canonical_reason());
-    for (name, value) in &scanned.passed {
-        for part in [name, ": ", value, "\r\n"] {
-            message.push_str(part);
-        }
-    }
-    message.push_str("\r\n");
-    let reader = smol::io::Cursor::new(message.into_bytes());
-    // The future is boxed: it holds 4 KiB of parsed header fields.
-    let mut decoding = Box::pin(async_h1::client::decode(reader));
-    match decoding
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
-        Poll::Ready(Ok(response)) => Ok(response
-            .header(RETRY_AFTER)
-            .and_then(|values| values.iter().next())
-            .map(|value| value.as_str().to_owned())),
-        Poll::Ready(Err(_)) | Poll::Pending => {
-            Err(Flaw::NotHttp("the answer's head cannot be read".to_owned()))
-        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! answer's body has at most [`Outgoing::answer_max`] bytes, and what it has over 64 KiB is taken
 //! from the budget before it is read.
 
+mod download;
+
 use std::fmt;
 use std::future::pending;
 use std::io;
@@ -19,6 +21,8 @@ use http_types::headers::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST,
 use http_types::{Body, Url};
 use smol::future::FutureExt;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+pub use download::Download;
 
 use super::answer::{AnswerReader, Flaw, Parts};
 use crate::budget::{Budget, Permit};
@@ -86,6 +90,12 @@ pub enum Error {
     TooLarge,
     /// The budget had no bytes left for the answer.
     NoMemory,
+}
+
+impl Error {
+    fn broken(error: &io::Error) -> Self {
+        Self::Broken(format!("the connection broke: {error}"))
+    }
 }
 
 impl fmt::Display for Error {
@@ -294,9 +304,7 @@ async fn read_answer(
         let read = match stream.read(&mut buffer).await {
             Ok(0) => break reader.finish()?,
             Ok(read) => read,
-            Err(error) => {
-                return Err(Error::Broken(format!("the connection broke: {error}")));
-            }
+            Err(error) => return Err(Error::broken(&error)),
         };
         let held = reader.body_bytes().saturating_add(read as u64);
         let more = missing(&permit, held, answer_max.min(budget.size()));

@@ -72,6 +72,8 @@ pub enum Error {
         /// How many.
         waiting: u64,
     },
+    /// A backup is under way, and there is one at a time.
+    BackupRunning,
     /// Too many commands wait for the store.
     Overloaded,
     /// Rows cannot be read; the log says why.
@@ -126,6 +128,7 @@ impl fmt::Display for Error {
             Self::WorkerHasTasks { worker, waiting } => {
                 write!(f, "worker {worker} has {waiting} tasks that have not ended")
             }
+            Self::BackupRunning => f.write_str("another backup is under way"),
             Self::Overloaded => f.write_str("too many requests wait for the store"),
             Self::Unreadable => f.write_str("stored rows cannot be read"),
             Self::StoreFailed => f.write_str("the store failed"),

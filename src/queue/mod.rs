@@ -11,6 +11,7 @@
 mod attempts;
 mod backlog;
 mod backoff;
+mod backup;
 mod board;
 mod claim;
 pub mod command;
@@ -29,11 +30,12 @@ mod watchdog;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log::{error, info};
 use smol::channel::{Receiver, bounded};
 
+pub use backup::{Backup, Piece};
 pub use claim::{Cancellation, Claim, Granted, Work};
 pub use command::{Decision, PutBack, RetryPolicy, Settings};
 pub use deliveries::{EventFilter, EventPage, Receipt};
@@ -95,6 +97,8 @@ struct Inner {
     drain: Drain,
     run: u64,
     last_ticket: AtomicU64,
+    /// Shared with the backup that runs, which may outlive a request a little.
+    is_backing_up: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -134,6 +138,7 @@ impl Queue {
             drain,
             run,
             last_ticket: AtomicU64::new(0),
+            is_backing_up: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -10,10 +10,13 @@
 
 mod batch;
 mod creation;
+mod engine;
 mod error;
 mod events;
+mod export;
 #[cfg(test)]
 pub(crate) mod faults;
+mod import;
 mod journal;
 pub mod keys;
 mod payload;
@@ -23,12 +26,9 @@ mod tables;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::compaction::Leveled;
-use fjall::config::{BlockSizePolicy, CompressionPolicy};
 use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
@@ -36,9 +36,12 @@ use fjall::{
 pub use batch::Batch;
 pub use error::Error;
 pub use events::{EventListing, ListedEvents};
+pub use export::{Export, ExportedRow};
+pub use import::{ImportError, Imported, import};
 pub use payload::Payload;
 pub use snapshot::{Listed, Listing, Snapshot};
 
+use self::engine::{index_options, opening, row_options, text_options};
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
@@ -51,19 +54,14 @@ const EVENTS_SINCE: (&str, u32) = ("events", 2);
 /// stay under 40 MiB.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 
-/// Cache of blocks and index blocks.
-const CACHE_BYTES: u64 = 8 << 20;
-
-/// Tables of this size are compacted without long pauses on a small disk.
-const TABLE_BYTES: u64 = 8 << 20;
-
-/// The smallest total of journal files that the engine takes.
-const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-
-/// File handles that the engine keeps open.
-const CACHED_FILES: usize = 64;
-
-const KEYSPACES: [&str; 5] = ["tasks", "texts", "index", "meta", "events"];
+/// Every keyspace. A backup has its rows in this order, in which the last are the most bytes.
+const SPACES: [Space; 5] = [
+    Space::Meta,
+    Space::Tasks,
+    Space::Events,
+    Space::Index,
+    Space::Texts,
+];
 
 /// Which keyspace a row is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +71,19 @@ pub(super) enum Space {
     Index,
     Meta,
     Events,
+}
+
+impl Space {
+    /// The keyspace's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks",
+            Self::Texts => "texts",
+            Self::Index => "index",
+            Self::Meta => "meta",
+            Self::Events => "events",
+        }
+    }
 }
 
 /// An open data directory; clones share it.
@@ -110,24 +121,11 @@ impl Store {
         creation::check(&rows)?;
         tables::check(&rows)?;
         let has_batches = journal::check(&rows)?;
-        let builder = Database::builder(&rows)
-            .cache_size(CACHE_BYTES)
-            // BOUND: one worker cannot meet the full message channel that stalls it, because
-            // `rotate` is called by the writer and not posted as a message.
-            .worker_threads(1)
-            .max_cached_files(Some(CACHED_FILES))
-            .max_journaling_size(JOURNAL_BYTES_MAX);
-        // The engine takes some kinds of damage for its own defects.
-        let db = catch_unwind(AssertUnwindSafe(|| builder.open()))
-            .map_err(|_| {
-                Error::damaged(
-                    format!("data directory {}", dir.display()),
-                    "the storage engine panicked when it read it",
-                )
-            })?
-            .map_err(|error| opening(error, dir))?;
-        let (present, missing): (Vec<_>, Vec<_>) =
-            KEYSPACES.iter().partition(|name| db.keyspace_exists(name));
+        let db = engine::open(&rows, dir)?;
+        let (present, missing): (Vec<_>, Vec<_>) = SPACES
+            .into_iter()
+            .map(Space::name)
+            .partition(|name| db.keyspace_exists(name));
         // Nothing is written before all of them are there.
         let is_older = || lacks_events_alone(&db, &missing);
         if let Some(name) = missing.first()
@@ -139,25 +137,30 @@ impl Store {
                 format!("keyspace {name} is missing"),
             ));
         }
-        let keyspace = |name: &str, options: fn() -> KeyspaceCreateOptions| {
-            db.keyspace(name, options)
+        let mut store = Self::over(db, dir, lock)?;
+        store.begin_run()?;
+        Ok(store)
+    }
+
+    /// A store of the engine's keyspaces, which are made where they are missing. No run has begun.
+    fn over(db: Database, dir: &Path, lock: File) -> Result<Self, Error> {
+        let keyspace = |space: Space, options: fn() -> KeyspaceCreateOptions| {
+            db.keyspace(space.name(), options)
                 .map_err(|error| opening(error, dir))
         };
-        let mut store = Self {
-            tasks: keyspace("tasks", row_options)?,
-            texts: keyspace("texts", text_options)?,
-            index: keyspace("index", index_options)?,
-            meta: keyspace("meta", row_options)?,
-            events: keyspace("events", row_options)?,
+        Ok(Self {
+            tasks: keyspace(Space::Tasks, row_options)?,
+            texts: keyspace(Space::Texts, text_options)?,
+            index: keyspace(Space::Index, index_options)?,
+            meta: keyspace(Space::Meta, row_options)?,
+            events: keyspace(Space::Events, row_options)?,
             db,
             dir: dir.to_owned(),
             run: 0,
             #[cfg(test)]
             faults: faults::Faults::default(),
             lock: Arc::new(lock),
-        };
-        store.begin_run()?;
-        Ok(store)
+        })
     }
 
     /// How often this data directory has been opened, this time included.
@@ -255,14 +258,8 @@ impl Store {
         )
     }
 
-    fn spaces(&self) -> [&Keyspace; 5] {
-        [
-            &self.tasks,
-            &self.texts,
-            &self.index,
-            &self.meta,
-            &self.events,
-        ]
+    fn spaces(&self) -> [&Keyspace; SPACES.len()] {
+        SPACES.map(|space| self.space(space))
     }
 
     /// The value of a row as the writer sees it.
@@ -282,25 +279,27 @@ impl Store {
         }
     }
 
-    fn begin_run(&mut self) -> Result<(), Error> {
+    /// The schema version of the rows; `None` where there are none yet.
+    fn schema(&self) -> Result<Option<u32>, Error> {
         let found = self.meta.get(keys::SCHEMA)?;
         match found.as_deref().map(<[u8; 4]>::try_from) {
-            None => {}
-            Some(Ok(bytes)) => {
-                let version = u32::from_be_bytes(bytes);
-                if version > SCHEMA_VERSION {
-                    return Err(Error::Newer {
-                        dir: self.dir.clone(),
-                        version,
-                    });
-                }
-            }
-            Some(Err(_)) => {
-                return Err(Error::damaged(
-                    "the row of the schema version",
-                    "not 4 bytes",
-                ));
-            }
+            None => Ok(None),
+            Some(Ok(bytes)) => Ok(Some(u32::from_be_bytes(bytes))),
+            Some(Err(_)) => Err(Error::damaged(
+                "the row of the schema version",
+                "not 4 bytes",
+            )),
+        }
+    }
+
+    fn begin_run(&mut self) -> Result<(), Error> {
+        if let Some(version) = self.schema()?
+            && version > SCHEMA_VERSION
+        {
+            return Err(Error::Newer {
+                dir: self.dir.clone(),
+                version,
+            });
         }
         let last_run = match self
             .meta
@@ -352,48 +351,4 @@ fn create_private_dir(dir: &Path) -> Result<(), Error> {
             "create the data directory {}",
             dir.display()
         )))
-}
-
-fn opening(error: fjall::Error, dir: &Path) -> Error {
-    match error {
-        fjall::Error::Locked => Error::Locked {
-            dir: dir.to_owned(),
-        },
-        fjall::Error::Io(source) => Error::Io {
-            action: format!("open the data directory {}", dir.display()),
-            source,
-        },
-        fjall::Error::JournalRecovery(_)
-        | fjall::Error::Unrecoverable
-        | fjall::Error::InvalidVersion(_)
-        | fjall::Error::InvalidTrailer
-        | fjall::Error::InvalidTag(_)
-        | fjall::Error::Decompress(_)
-        | fjall::Error::Storage(_) => Error::damaged(
-            format!("data directory {}", dir.display()),
-            error.to_string(),
-        ),
-        other => Error::Engine(other),
-    }
-}
-
-fn row_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(64 << 20)
-        .expect_point_read_hits(true)
-        .compaction_strategy(Arc::new(
-            Leveled::default().with_table_target_size(TABLE_BYTES),
-        ))
-}
-
-/// Most keys that are looked up here (of deliveries, of idempotency) are new: a filter spares the
-/// search for them.
-fn index_options() -> KeyspaceCreateOptions {
-    row_options().expect_point_read_hits(false)
-}
-
-fn text_options() -> KeyspaceCreateOptions {
-    row_options()
-        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
-        .data_block_compression_policy(CompressionPolicy::all(fjall::CompressionType::Lz4))
 }

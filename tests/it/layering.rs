@@ -202,7 +202,10 @@ fn rooms_call_in_one_direction() {
         ),
     ];
     // A pure room: it may use what is named here and nothing else.
-    let allowed: Vec<(&str, Vec<&str>)> = vec![("source", vec!["clock", "event", "secret"])];
+    let allowed: Vec<(&str, Vec<&str>)> = vec![
+        ("source", vec!["clock", "event", "secret"]),
+        ("backup", vec![]),
+    ];
     for source in sources() {
         let own = room(&source.path);
         if let Some((_, allowed)) = allowed.iter().find(|(name, _)| *name == own) {

@@ -14,6 +14,8 @@
 )]
 
 mod auth;
+mod backup;
+mod backup_faults;
 mod cancel;
 mod cli;
 mod command_workers;

@@ -76,9 +76,12 @@ fn wrong_command_lines_are_refused_with_what_would_be_right() {
         ),
         (
             "task hello",
-            "unknown command \"task\"; the commands are serve, demo, init, check, health, events, webhook;",
+            "unknown command \"task\"; the commands are serve, demo, init, check, health, events, webhook, backup;",
         ),
         ("tasks", "unknown command \"tasks\"; the commands are"),
+        ("backup", "no directory: name the one that is to be made"),
+        ("backup a b", "unexpected argument \"b\" for 'mecha backup'"),
+        ("backup --dir a", "unknown option --dir for 'mecha backup'"),
         ("webhook", "--source is missing"),
         ("webhook --source github", "--event is missing"),
         ("webhook --source s --event e", "no file: name the one"),

@@ -218,3 +218,76 @@ fn what_cannot_stand_in_a_request_is_not_sent() {
         assert!(error.to_string().contains("token"), "{error}");
     }
 }
+
+/// All of a download, or why it broke off.
+fn download(endpoint: &Endpoint, silence: Duration) -> Result<(u16, Vec<u8>), Error> {
+    smol::block_on(async {
+        let mut download = Download::start_with(request(endpoint), silence).await?;
+        let mut body = Vec::new();
+        while let Some(piece) = download.next().await? {
+            assert!(!piece.is_empty());
+            body.extend(piece);
+        }
+        assert!(download.next().await?.is_none());
+        Ok((download.status(), body))
+    })
+}
+
+#[test]
+fn a_download_is_read_whatever_its_framing_and_told_from_a_cut_one() {
+    let silence = Duration::from_secs(20);
+    let large = "x".repeat(1_000_000);
+    let chunked = format!("{:x}\r\n{large}\r\n1\r\ny\r\n0\r\n\r\n", large.len());
+    for (head, body, expected) in [
+        ("200 OK\r\nContent-Length: 2", "{}", Some("{}".to_owned())),
+        ("200 OK\r\nContent-Length: 3", "{}", None),
+        (
+            "200 OK\r\nTransfer-Encoding: chunked",
+            &chunked,
+            Some(large + "y"),
+        ),
+        (
+            "200 OK\r\nTransfer-Encoding: chunked",
+            &chunked[..chunked.len() - 3],
+            None,
+        ),
+        (
+            "503 No\r\nConnection: close",
+            "busy",
+            Some("busy".to_owned()),
+        ),
+        ("204 No Content", "", Some(String::new())),
+    ] {
+        let (endpoint, acting) = answering(format!("HTTP/1.1 {head}\r\n\r\n{body}").into_bytes());
+        let found = download(&endpoint, silence);
+        acting.join().unwrap();
+        match (found, expected) {
+            (Ok((status, body)), Some(expected)) => {
+                assert_eq!(status.to_string(), head[..3]);
+                assert!(body == expected.into_bytes(), "{head}");
+            }
+            (Err(Error::Broken(_)), None) => {}
+            (found, _) => panic!("{head}: {:?}", found.map(|(status, _)| status)),
+        }
+    }
+}
+
+#[test]
+fn a_download_that_stalls_or_drips_is_given_up() {
+    for pause in [Duration::from_secs(20), Duration::from_millis(20)] {
+        let (release, released) = std::sync::mpsc::sync_channel::<()>(0);
+        let (endpoint, acting) = worker(move |mut stream| {
+            read_until(&mut stream, b"\r\n\r\n");
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n";
+            stream.write_all(head).unwrap();
+            // Until the client has closed.
+            while stream.write_all(b"x").is_ok() && released.recv_timeout(pause).is_err() {}
+        });
+        let begun = monotonic();
+        let given_up = download(&endpoint, Duration::from_millis(200));
+        assert!(matches!(given_up, Err(Error::Timeout)), "{given_up:?}");
+        assert!(monotonic() - begun >= Duration::from_millis(200));
+        drop(release);
+        acting.join().unwrap();
+    }
+}

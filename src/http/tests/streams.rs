@@ -124,7 +124,7 @@ fn a_client_that_has_gone_ends_a_source_that_is_quiet_or_busy() {
     let dropped = server.toy.dropped.listen();
     let mut busy = server.connect();
     busy.write_all(get("/stream/endless").as_bytes()).unwrap();
-    busy.read_exact(&mut [0; PIECE]).unwrap();
+    busy.read_exact(&mut vec![0; PIECE]).unwrap();
     reset(&busy);
     drop(busy);
     smol::block_on(dropped);

@@ -9,6 +9,7 @@ mod delivery;
 mod endpoint_worker;
 mod gate;
 mod program;
+mod relay;
 mod request;
 mod response;
 mod server;
@@ -21,6 +22,7 @@ pub(crate) use delivery::{SECRET, delivery, github_source, hex_hmac, pull_reques
 pub(crate) use endpoint_worker::{Answer, EndpointWorker, unused_address};
 pub(crate) use gate::Gate;
 pub(crate) use program::{Outcome, Program, is_running};
+pub(crate) use relay::Relay;
 pub(crate) use request::Request;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Stopped, command_worker, endpoint_worker, offline_worker, server};

@@ -122,6 +122,14 @@ impl Program {
         self.child.id()
     }
 
+    /// Kilobytes of memory that were its own at most; `None` when it has ended.
+    pub(crate) fn resident_peak_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let digits: String = line?.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

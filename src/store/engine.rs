@@ -1,0 +1,90 @@
+//! How the engine is set up: its database and the kinds of its keyspaces.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use fjall::compaction::Leveled;
+use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::{Database, KeyspaceCreateOptions};
+
+use super::Error;
+
+/// Cache of blocks and index blocks.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// Tables of this size are compacted without long pauses on a small disk.
+const TABLE_BYTES: u64 = 8 << 20;
+
+/// The smallest total of journal files that the engine takes.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+
+/// File handles that the engine keeps open.
+const CACHED_FILES: usize = 64;
+
+/// Opens the engine's database in `rows`, which belongs to the data directory `dir`.
+pub(super) fn open(rows: &Path, dir: &Path) -> Result<Database, Error> {
+    let builder = Database::builder(rows)
+        .cache_size(CACHE_BYTES)
+        // BOUND: one worker cannot meet the full message channel that stalls it, because
+        // `rotate` is called by the writer and not posted as a message.
+        .worker_threads(1)
+        .max_cached_files(Some(CACHED_FILES))
+        .max_journaling_size(JOURNAL_BYTES_MAX);
+    // The engine takes some kinds of damage for its own defects.
+    catch_unwind(AssertUnwindSafe(|| builder.open()))
+        .map_err(|_| {
+            Error::damaged(
+                format!("data directory {}", dir.display()),
+                "the storage engine panicked when it read it",
+            )
+        })?
+        .map_err(|error| opening(error, dir))
+}
+
+/// A failure of the engine to open the data directory `dir`, in words for an operator.
+pub(super) fn opening(error: fjall::Error, dir: &Path) -> Error {
+    match error {
+        fjall::Error::Locked => Error::Locked {
+            dir: dir.to_owned(),
+        },
+        fjall::Error::Io(source) => Error::Io {
+            action: format!("open the data directory {}", dir.display()),
+            source,
+        },
+        fjall::Error::JournalRecovery(_)
+        | fjall::Error::Unrecoverable
+        | fjall::Error::InvalidVersion(_)
+        | fjall::Error::InvalidTrailer
+        | fjall::Error::InvalidTag(_)
+        | fjall::Error::Decompress(_)
+        | fjall::Error::Storage(_) => Error::damaged(
+            format!("data directory {}", dir.display()),
+            error.to_string(),
+        ),
+        other => Error::Engine(other),
+    }
+}
+
+/// The settings of keyspaces of small rows that are looked up by their keys.
+pub(super) fn row_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(64 << 20)
+        .expect_point_read_hits(true)
+        .compaction_strategy(Arc::new(
+            Leveled::default().with_table_target_size(TABLE_BYTES),
+        ))
+}
+
+/// Most keys that are looked up here (of deliveries, of idempotency) are new: a filter spares the
+/// search for them.
+pub(super) fn index_options() -> KeyspaceCreateOptions {
+    row_options().expect_point_read_hits(false)
+}
+
+/// The settings of the keyspace of texts, which are large and compress well.
+pub(super) fn text_options() -> KeyspaceCreateOptions {
+    row_options()
+        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+        .data_block_compression_policy(CompressionPolicy::all(fjall::CompressionType::Lz4))
+}

@@ -42,6 +42,9 @@ fn a_failed_store_acknowledges_nothing_more_and_ends_with_3() {
 fn a_server_out_of_file_descriptors_serves_again_when_there_are_some() {
     let worker = EndpointWorker::obliging();
     let mut server = server().config(worker.config("w", "")).start();
+    if !server.shows_open_files() {
+        return;
+    }
     server.worker_in("w", "online");
     let most = u64::try_from(server.open_files()).unwrap() + 8;
     server.allow(Resource::Nofile, most);
@@ -64,6 +67,9 @@ fn nothing_is_left_open_behind_connections_and_attempts() {
     ]
     .concat();
     let server = server().config(config).start();
+    if !server.shows_open_files() {
+        return;
+    }
     let round = || {
         let ids: Vec<String> = (0..20)
             .map(|number| server.submit(["endpoint", "command"][number % 2], "p"))

@@ -234,6 +234,16 @@ impl Server {
         prlimit(pid, resource, limit).unwrap();
     }
 
+    /// Whether the kernel shows the files that it has open: the server hides itself from all but
+    /// root.
+    pub(crate) fn shows_open_files(&self) -> bool {
+        let is_shown = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).is_ok();
+        if !is_shown {
+            eprintln!("skipped: open files can be counted by root alone");
+        }
+        is_shown
+    }
+
     /// How many files, sockets and pipes it has open.
     pub(crate) fn open_files(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.pid());

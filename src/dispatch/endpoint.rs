@@ -244,14 +244,14 @@ mod tests {
                 b"[1]",
                 format!(
                     "rejected {AT} answered 200 with no JSON object: \
-                     invalid type: sequence, expected a JSON object at line 1 column 0: [1]"
+                     it does not start with {{: [1]"
                 ),
             ),
             (
                 b"<html>",
                 format!(
                     "rejected {AT} answered 200 with no JSON object: \
-                     expected value at line 1 column 1: <html>"
+                     it does not start with {{: <html>"
                 ),
             ),
         ] {

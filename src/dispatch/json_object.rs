@@ -13,7 +13,9 @@ pub(super) enum NotAnObject {
     Empty,
     /// It is not UTF-8.
     NotUtf8,
-    /// It is another JSON value or no JSON; the parser says what and where.
+    /// It begins as no object does. The parser would quote all of it.
+    NoObject,
+    /// It is no JSON; the parser says what and where.
     Json(serde_json::Error),
 }
 
@@ -22,6 +24,7 @@ impl fmt::Display for NotAnObject {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::NotUtf8 => f.write_str("it is not UTF-8"),
+            Self::NoObject => f.write_str("it does not start with {"),
             Self::Json(error) => error.fmt(f),
         }
     }
@@ -30,8 +33,14 @@ impl fmt::Display for NotAnObject {
 /// The text of `bytes` if it is one JSON object (RFC 8259) with nothing but white space around.
 pub(super) fn parse(bytes: &[u8]) -> Result<&str, NotAnObject> {
     let text = std::str::from_utf8(bytes).map_err(|_| NotAnObject::NotUtf8)?;
-    if text.bytes().all(|byte| b" \t\r\n".contains(&byte)) {
-        return Err(NotAnObject::Empty);
+    match text
+        .trim_start_matches([' ', '\t', '\r', '\n'])
+        .chars()
+        .next()
+    {
+        None => return Err(NotAnObject::Empty),
+        Some('{') => {}
+        Some(_) => return Err(NotAnObject::NoObject),
     }
     let mut parser = serde_json::Deserializer::from_str(text);
     parser
@@ -99,13 +108,28 @@ mod tests {
         for (text, reason) in [
             (&b""[..], "it is empty"),
             (b"\xff", "it is not UTF-8"),
-            (
-                b"[1]",
-                "invalid type: sequence, expected a JSON object at line 1 column 0",
-            ),
-            (b"oops", "expected value at line 1 column 1"),
+            (b" [1]", "it does not start with {"),
+            (b"oops", "it does not start with {"),
+            (b"{\"a\": oops}", "expected value at line 1 column 7"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn the_reason_quotes_nothing_of_the_text() {
+        let secret = "hunter2".repeat(1_000);
+        for text in [
+            format!("\"{secret}\""),
+            secret.clone(),
+            format!("[\"{secret}\"]"),
+            format!("{{\"{secret}\": \"{secret}"),
+            format!("{{\"{secret}\" \"{secret}\"}}"),
+            format!("{{\"a\": {secret}}}"),
+            format!("{{\"a\": 1}} {secret}"),
+        ] {
+            let reason = parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(!reason.contains("hunter") && reason.len() < 100, "{reason}");
         }
     }
 }

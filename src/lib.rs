@@ -43,4 +43,5 @@ pub mod server;
 pub mod source;
 pub mod store;
 pub mod task;
+mod terminal;
 pub mod worker;

@@ -2,7 +2,10 @@
 //!
 //! Each line is written with one call, so lines of several threads do not mix. No text that is
 //! logged can forge a line: line breaks and control characters are escaped. A line that cannot
-//! be written is lost, and nothing else happens. BOUND: 8 KiB of a message are kept.
+//! be written is lost, and nothing else happens. BOUND: 8 KiB of a message are kept, and `pace`
+//! bounds the lines.
+
+mod pace;
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -12,8 +15,10 @@ use std::sync::OnceLock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 
-use crate::clock::{Clock, Timestamp};
+use self::pace::{Pace, Turn, place};
+use crate::clock::{Clock, Timestamp, monotonic};
 use crate::config::LogFormat;
+use crate::terminal;
 
 /// Bytes of a message at most; the rest is cut.
 const MESSAGE_LENGTH_MAX: usize = 8 * 1_024;
@@ -29,6 +34,7 @@ pub fn init(format: LogFormat) {
     let logger = LOGGER.get_or_init(|| Logger {
         format,
         clock: Clock::system(),
+        pace: Pace::default(),
     });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(LevelFilter::Info);
@@ -42,6 +48,7 @@ pub fn init(format: LogFormat) {
 struct Logger {
     format: LogFormat,
     clock: Clock,
+    pace: Pace,
 }
 
 impl Log for Logger {
@@ -52,15 +59,33 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let line = line(self.format, self.clock.now(), record);
-            let _ = io::stderr().lock().write_all(line.as_bytes());
+        if !self.enabled(record.metadata()) {
+            return;
         }
+        let left_out = match self.pace.turn(place(record), monotonic()) {
+            Turn::LeftOut => return,
+            Turn::Written { left_out } => left_out,
+        };
+        let now = self.clock.now();
+        let mut lines = match left_out {
+            0 => String::new(),
+            _ => note(self.format, now, record, left_out),
+        };
+        lines.push_str(&line(self.format, now, record));
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
     fn flush(&self) {
         let _ = io::stderr().lock().flush();
     }
+}
+
+/// The line that so many lines like `record` were left out.
+fn note(format: LogFormat, now: Timestamp, record: &Record<'_>, left_out: u64) -> String {
+    let mut note = Record::builder();
+    note.level(record.level()).target(record.target());
+    let args = format_args!("{left_out} lines like the next one were left out");
+    line(format, now, &note.args(args).build())
 }
 
 /// The line of `record`, its line break included.
@@ -69,7 +94,7 @@ fn line(format: LogFormat, now: Timestamp, record: &Record<'_>) -> String {
     match format {
         LogFormat::Text => {
             let mut line = format!("{now} {:<5} {:<15}  ", record.level(), record.target());
-            escape(&message, &mut line);
+            line.push_str(&terminal::on_one_line(&message));
             line.push('\n');
             line
         }
@@ -81,7 +106,7 @@ fn line(format: LogFormat, now: Timestamp, record: &Record<'_>) -> String {
                 message: &message,
             };
             // Four texts always are JSON; an empty line would be the sign of the contrary.
-            let mut line = serde_json::to_string(&line).unwrap_or_default();
+            let mut line = terminal::in_json(serde_json::to_string(&line).unwrap_or_default());
             line.push('\n');
             line
         }
@@ -138,22 +163,6 @@ fn start_within(text: &str, room: usize) -> &str {
         .unwrap_or_default()
 }
 
-fn escape(message: &str, line: &mut String) {
-    for c in message.chars() {
-        if c.is_control() || turns_text(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-}
-
-/// Line and paragraph separators and the marks that change the direction of text: with them a
-/// terminal shows something else than what is logged.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,23 +211,33 @@ mod tests {
             "a\u{85}b",
             "a\u{2028}b",
             "a\u{202e}b",
+            "a\u{9b}2Jb",
+            "a\u{7f}b",
             "a\0b",
         ] {
             for format in [LogFormat::Text, LogFormat::Json] {
                 let line = written(format, Level::Info, "mecha", message);
                 assert_eq!(line.matches('\n').count(), 1, "{line:?}");
                 assert!(line.ends_with('\n'));
-                if format == LogFormat::Text {
-                    let body = line.trim_end_matches('\n');
-                    assert!(
-                        !body.chars().any(|c| c.is_control() || turns_text(c)),
-                        "{line:?}"
-                    );
-                }
+                let body = line.trim_end_matches('\n');
+                assert!(!body.chars().any(terminal::is_obeyed), "{line:?}");
             }
         }
         assert!(written(LogFormat::Text, Level::Info, "mecha", "a\nb").contains("a\\nb"));
         assert!(written(LogFormat::Text, Level::Info, "mecha", "käse 日本").contains("käse 日本"));
+    }
+
+    #[test]
+    fn lines_that_were_left_out_are_counted_in_one() {
+        let record = Record::builder()
+            .level(Level::Warn)
+            .target("mecha::dispatch")
+            .build();
+        let now = Timestamp::from_millis(0);
+        assert_eq!(
+            note(LogFormat::Text, now, &record, 17),
+            "1970-01-01T00:00:00.000Z WARN  mecha::dispatch  17 lines like the next one were left out\n"
+        );
     }
 
     #[test]
@@ -244,6 +263,7 @@ mod tests {
         let logger = Logger {
             format: LogFormat::Text,
             clock: Clock::system(),
+            pace: Pace::default(),
         };
         for (target, level, heard) in [
             ("mecha", Level::Info, true),

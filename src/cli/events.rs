@@ -6,6 +6,7 @@ use super::args::EventsArgs;
 use super::remote::Remote;
 use super::{Exit, output, table};
 use crate::http::percent_encoded;
+use crate::terminal;
 
 /// What the table shows of an event.
 #[derive(Debug, Deserialize)]
@@ -72,7 +73,8 @@ fn joined(parameters: &[(&str, Option<&str>)]) -> String {
 }
 
 fn text(body: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(body).map_err(|_| "the answer is not UTF-8".to_owned())
+    let json = String::from_utf8(body).map_err(|_| "the answer is not UTF-8".to_owned())?;
+    Ok(terminal::in_json(json))
 }
 
 fn table_of(body: &[u8]) -> Result<String, String> {

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
-use crate::config::{self, DEFAULT_ADDR, addr, on_one_line, quoted};
+use crate::config::{self, DEFAULT_ADDR, addr, quoted};
 use crate::http::client::{self, Download, Outgoing};
 use crate::secret::Secret;
+use crate::terminal::on_one_line;
 use crate::worker::Endpoint;
 
 /// How long an exchange may take.

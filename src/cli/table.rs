@@ -3,7 +3,7 @@
 //! What stands in a cell came from outside: control characters are escaped, because a terminal
 //! would obey them.
 
-use crate::config::on_one_line;
+use crate::terminal::on_one_line;
 
 /// Characters of a cell at most.
 const CELL_MAX: usize = 48;

@@ -12,8 +12,9 @@ use super::args::WebhookArgs;
 use super::remote::Remote;
 use super::{Exit, output, table};
 use crate::clock::{Clock, monotonic};
-use crate::config::{self, on_one_line};
+use crate::config;
 use crate::source::{Message, Source};
+use crate::terminal::on_one_line;
 
 /// Bytes of a file at most: what GitHub sends, and four times as much.
 const FILE_MAX: u64 = 100 << 20;

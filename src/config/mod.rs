@@ -38,7 +38,6 @@ use std::time::Duration;
 
 pub(crate) use load::DEFAULT_ADDR;
 pub(crate) use nearest::nearest;
-pub(crate) use problem::on_one_line;
 pub use problem::{Error, Problem};
 pub(crate) use tree::quoted;
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::terminal::on_one_line;
+
 /// Problems that are told at most; of the rest, their number.
 const PROBLEMS_MAX: usize = 1_000;
 
@@ -146,17 +148,4 @@ impl Problems {
         }
         (!texts.is_empty()).then(|| texts.join(" | "))
     }
-}
-
-/// `text` with its control characters escaped: a path may hold any.
-pub(crate) fn on_one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_debug());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// A secret text. `Debug` shows `***`, and there is no `Display`.
+/// A secret text. `Debug` shows `***`, and there is no `Display`. `==` tells one configuration from
+/// another; what a peer sends is compared by a [`Keyring`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -43,7 +44,11 @@ impl Keyring {
     pub fn new(secrets: &[Secret]) -> Self {
         // One block of SHA-256, the size at which HMAC uses a key as it is.
         let mut key = [0_u8; 64];
-        fastrand::fill(&mut key);
+        if getrandom::fill(&mut key).is_err() {
+            // The comparison takes the same time under any key; that nobody knows the key is a
+            // second guard.
+            fastrand::fill(&mut key);
+        }
         let keyed = Hmac::<Sha256>::new(&key.into());
         let tags = secrets
             .iter()

@@ -13,6 +13,7 @@ mod help;
 mod init;
 mod new_directory;
 mod output;
+mod privacy;
 mod remote;
 mod serve;
 mod table;
@@ -58,6 +59,8 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command that `arguments` ask for; the program's own name is not among them.
 pub fn run(arguments: Vec<OsString>) -> Exit {
+    // Before any secret is read.
+    privacy::close();
     let command = match args::parse(arguments) {
         Ok(command) => command,
         Err(text) => {

@@ -4,7 +4,6 @@
 //! reverse, so that whatever was answered is durable before the process ends.
 
 mod executor;
-mod privacy;
 mod reload;
 mod workers;
 
@@ -108,7 +107,6 @@ impl Server {
         for warning in &config.warnings {
             warn!("{warning}");
         }
-        privacy::close();
         executor::raise_open_files();
         let addr = config.addr;
         let listener = http::Server::bind(addr).map_err(|source| Error::Bind { addr, source })?;

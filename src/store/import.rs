@@ -150,7 +150,7 @@ fn build<E: From<ImportError>>(
 /// An empty store in the directory `dir`.
 fn create(dir: &Path) -> Result<Store, Error> {
     let rows = dir.join("store");
-    super::create_private_dir(&rows)?;
+    super::directory::create(&rows)?;
     let lock = journal::lock(dir)?;
     Store::over(engine::open(&rows, dir)?, dir, lock)
 }

@@ -10,6 +10,7 @@
 
 mod batch;
 mod creation;
+mod directory;
 mod engine;
 mod error;
 mod events;
@@ -25,7 +26,7 @@ mod snapshot;
 mod tables;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,9 +115,7 @@ impl Store {
     /// and begins a new run.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let rows = dir.join("store");
-        for dir in [dir, &rows] {
-            create_private_dir(dir)?;
-        }
+        directory::prepare(dir, &rows)?;
         let lock = journal::lock(dir)?;
         creation::check(&rows)?;
         tables::check(&rows)?;
@@ -337,18 +336,4 @@ fn lacks_events_alone(db: &Database, missing: &[&str]) -> Result<bool, fjall::Er
     let schema = db.keyspace("meta", row_options)?.get(keys::SCHEMA)?;
     let version = schema.as_deref().map(<[u8; 4]>::try_from);
     Ok(matches!(version, Some(Ok(bytes)) if u32::from_be_bytes(bytes) < since))
-}
-
-fn create_private_dir(dir: &Path) -> Result<(), Error> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(Error::io(format!(
-            "create the data directory {}",
-            dir.display()
-        )))
 }

@@ -1,6 +1,7 @@
 //! The program as a process: its output collected, its end waited for, never left behind.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,8 @@ use super::time::{wait_for, wait_until};
 pub(crate) struct Outcome {
     /// The exit code; `None` when a signal ended it.
     pub(crate) code: Option<i32>,
+    /// Whether a signal ended it and its memory was written to a file.
+    pub(crate) dumped_core: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -47,6 +50,15 @@ impl Program {
     /// A command line of the program in `home`, cut off from the tests' own environment.
     pub(crate) fn command(home: &Path) -> Command {
         Self::prepared(Command::new(env!("CARGO_BIN_EXE_mecha")), home)
+    }
+
+    /// The same of the copy of the program in `home`, run by another user and group.
+    pub(crate) fn command_as(user: u32, home: &Path) -> Command {
+        use std::os::unix::process::CommandExt as _;
+
+        let mut command = Self::prepared(Command::new(home.join("mecha")), home);
+        command.uid(user).gid(user);
+        command
     }
 
     /// The same behind a shell that runs `commands` first.
@@ -157,6 +169,7 @@ impl Program {
         });
         Outcome {
             code: status.code(),
+            dumped_core: status.core_dumped(),
             stdout: self.stdout(),
             stderr: self.stderr(),
         }

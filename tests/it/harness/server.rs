@@ -1,7 +1,9 @@
 //! `mecha serve` under test: started on port 0 with a data directory that outlives it.
 
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -25,6 +27,7 @@ pub(crate) struct Launch {
     has_config: bool,
     key: Option<String>,
     prelude: Option<String>,
+    is_unprivileged: bool,
 }
 
 /// A server that is to be started without a configuration file.
@@ -38,8 +41,12 @@ pub(crate) fn server() -> Launch {
         has_config: false,
         key: None,
         prelude: None,
+        is_unprivileged: false,
     }
 }
+
+/// A user that nothing belongs to, for tests that root runs.
+const NOBODY: u32 = 65_532;
 
 impl Launch {
     /// With this configuration file.
@@ -79,6 +86,20 @@ impl Launch {
         self
     }
 
+    /// As a user without special rights: the tests' own, or, where that is root, one that has its
+    /// home and a copy of the program there.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        if rustix::process::geteuid().is_root() {
+            let program = self.home().join("mecha");
+            std::fs::copy(env!("CARGO_BIN_EXE_mecha"), &program).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&program, mode).unwrap();
+            chown(self.home(), Some(NOBODY), Some(NOBODY)).unwrap();
+            self.is_unprivileged = true;
+        }
+        self
+    }
+
     /// The key that the test's own requests carry.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
@@ -99,6 +120,7 @@ impl Launch {
 
     fn spawn(&self) -> Program {
         let mut command = match &self.prelude {
+            None if self.is_unprivileged => Program::command_as(NOBODY, self.home()),
             None => Program::command(self.home()),
             Some(commands) => Program::command_behind(self.home(), commands),
         };
@@ -239,7 +261,7 @@ impl Server {
     pub(crate) fn shows_open_files(&self) -> bool {
         let is_shown = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).is_ok();
         if !is_shown {
-            eprintln!("skipped: open files can be counted by root alone");
+            let _ = std::io::stderr().write_all(b"skipped: root alone can count open files\n");
         }
         is_shown
     }

@@ -31,6 +31,7 @@ mod event_crash;
 mod events;
 mod faults;
 mod fixtures;
+mod floods;
 mod forgery;
 mod framing;
 mod harness;

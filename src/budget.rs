@@ -209,6 +209,17 @@ impl Permit {
         }
     }
 
+    /// A permit of its own for `bytes` of these, or for all of them where they are fewer.
+    #[must_use]
+    pub fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self {
+            shared: Arc::clone(&self.shared),
+            bytes,
+        }
+    }
+
     /// Gives back what is over `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         if let Some(surplus) = self.bytes.checked_sub(bytes) {
@@ -292,6 +303,9 @@ mod tests {
             let mut permit = budget.empty();
             assert!(permit.grow_within(7, Duration::ZERO).await);
             assert!(!permit.grow_within(4, Duration::ZERO).await);
+            let part = permit.split(3);
+            assert_eq!((permit.bytes(), part.bytes(), budget.free()), (4, 3, 3));
+            drop(part);
             permit.shrink_to(2);
             assert_eq!((permit.bytes(), budget.free()), (2, 8));
             drop(permit);

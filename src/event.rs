@@ -162,6 +162,18 @@ pub struct Delivery {
     pub payload: String,
 }
 
+impl Delivery {
+    /// Bytes of the texts among its attributes.
+    pub fn attribute_bytes(&self) -> usize {
+        let bytes = |attribute: &Attribute| match attribute {
+            Attribute::Text(text) => text.len(),
+            Attribute::Names(names) => names.iter().map(String::len).sum(),
+            Attribute::Integer(_) | Attribute::Flag(_) => 0,
+        };
+        self.attributes.values().map(bytes).sum()
+    }
+}
+
 /// An event as it is shown. The payload is read separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -191,6 +203,13 @@ pub struct Event {
     pub created_at: Timestamp,
     /// When its state changed last.
     pub updated_at: Timestamp,
+}
+
+impl Event {
+    /// Whether a rule matched that wants an approval first, and nobody has given it.
+    pub fn awaits_approval(&self) -> bool {
+        self.state == State::Matched && self.task.is_none()
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,10 @@ const EVENTS_MAX: usize = 64;
 /// Bytes of prompts whose decisions are carried out together.
 const PROMPT_BYTES_MAX: usize = 1 << 20;
 
-/// Pause after rows could not be read.
+/// How long a payload waits in line for memory.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Pause after rows could not be read, or memory was not to be had.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where deliveries come from, and what is to become of them.
@@ -61,19 +64,67 @@ struct Inner {
     setup: RwLock<Arc<Setup>>,
 }
 
-/// An event's payload in memory, with the permit for its bytes.
-#[derive(Debug)]
-pub struct Payload {
-    text: Arc<str>,
-    _permit: Permit,
-}
+impl Setup {
+    /// Whether the rules must see an event's payload to decide.
+    pub fn wants_payload(&self, event: &Event) -> bool {
+        self.rules.wants_payload(&event.source, &event.event_type)
+    }
 
-impl Payload {
-    /// A payload whose bytes are those of `permit`.
-    pub fn new(text: String, permit: Permit) -> Self {
-        Self {
-            text: text.into(),
-            _permit: permit,
+    /// What the rules decide about an event. Its payload is needed where
+    /// [`Setup::wants_payload`] says so.
+    pub fn decide(&self, event: &Event, payload: Option<Arc<String>>) -> Decision {
+        // Whatever a rule does with a payload, the next event must be matched.
+        let judging = AssertUnwindSafe(|| self.judge(event, payload));
+        catch_unwind(judging).unwrap_or_else(|_| Decision::Fail {
+            worker: None,
+            reason: "the rules failed on this event; the server's log says more".to_owned(),
+        })
+    }
+
+    /// What the rules see of an event, check by check.
+    pub fn explain(&self, event: &Event, payload: Option<Arc<String>>) -> Explanation {
+        let mark = mark();
+        self.rules.explain(&self.facts(event, payload, &mark))
+    }
+
+    fn judge(&self, event: &Event, payload: Option<Arc<String>>) -> Decision {
+        let mark = mark();
+        match self.rules.judge(&self.facts(event, payload, &mark)) {
+            Verdict::Matched {
+                worker,
+                auto: true,
+                prompt,
+            } => Decision::Start { worker, prompt },
+            Verdict::Matched {
+                worker,
+                auto: false,
+                prompt,
+            } => Decision::Hold { worker, prompt },
+            Verdict::Failed { worker, reason } => Decision::Fail {
+                worker: Some(worker),
+                reason,
+            },
+            Verdict::Skipped { reason } => Decision::Skip { reason },
+        }
+    }
+
+    fn facts<'a>(
+        &'a self,
+        event: &'a Event,
+        payload: Option<Arc<String>>,
+        mark: &'a str,
+    ) -> Facts<'a> {
+        let source = self.sources.get(&event.source);
+        Facts {
+            source: &event.source,
+            event_type: &event.event_type,
+            actor: event.actor.as_deref(),
+            subject: event.subject.as_deref(),
+            attributes: &event.attributes,
+            ignore_actors: source.map_or(&[], |source| source.ignore_actors()),
+            payload,
+            mark,
+            prompt_bytes_max: self.prompt_bytes_max,
         }
     }
 }
@@ -105,24 +156,11 @@ impl Matcher {
         self.setup().sources.get(name).cloned()
     }
 
-    /// Whether the rules must see an event's payload to decide.
-    pub fn wants_payload(&self, event: &Event) -> bool {
-        self.setup()
-            .rules
-            .wants_payload(&event.source, &event.event_type)
-    }
-
-    /// What today's rules decide about an event. Its payload is needed where
-    /// [`Matcher::wants_payload`] says so.
-    pub fn decide(&self, event: &Event, payload: Option<&Payload>) -> Decision {
-        decide(&self.setup(), event, payload)
-    }
-
-    /// What today's rules see of an event, check by check.
-    pub fn explain(&self, event: &Event, payload: Option<&Payload>) -> Explanation {
-        let setup = self.setup();
-        let mark = mark();
-        setup.rules.explain(&facts(&setup, event, payload, &mark))
+    /// Today's sources and rules. One judgement is made with one of them, whatever is configured
+    /// meanwhile.
+    pub fn setup(&self) -> Arc<Setup> {
+        let setup = self.inner.setup.read();
+        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Starts the thread. It ends with the order to stop, and what is not matched by then is
@@ -181,85 +219,37 @@ impl Matcher {
     }
 
     async fn decide_stored(&self, setup: &Setup, event: &Event) -> Result<Decision, queue::Error> {
-        if !setup.rules.wants_payload(&event.source, &event.event_type) {
-            return Ok(decide(setup, event, None));
+        if !setup.wants_payload(event) {
+            return Ok(setup.decide(event, None));
         }
         match self.load_payload(event.id).await {
-            Ok(payload) => Ok(decide(setup, event, payload.as_ref())),
+            Ok(Some((payload, _permit))) => Ok(setup.decide(event, Some(payload))),
+            Ok(None) => Ok(setup.decide(event, None)),
             Err(queue::Error::Unreadable) => Ok(unreadable()),
             Err(failure) => Err(failure),
         }
     }
 
     /// Reads a payload when there is memory for it, however long that takes.
-    async fn load_payload(&self, id: EventId) -> Result<Option<Payload>, queue::Error> {
+    async fn load_payload(
+        &self,
+        id: EventId,
+    ) -> Result<Option<(Arc<String>, Permit)>, queue::Error> {
         let Some((_, bytes)) = self.inner.queue.event_size(id).await? else {
             return Ok(None);
         };
         let budget = &self.inner.budget;
-        // Once as it is read, and once as the rules see it. What is larger than the budget is
-        // read when nothing else is in memory.
-        let needed = bytes.saturating_mul(2).min(budget.size());
-        let Some(permit) = budget.acquire(needed).await else {
-            return Ok(None);
+        // What is larger than the budget is read when nothing else is in memory.
+        let needed = bytes.min(budget.size());
+        let permit = loop {
+            // Whoever waits lets nobody pass, so the wait is short, and then others have their turn.
+            match budget.acquire_within(needed, PATIENCE).await {
+                Some(permit) => break permit,
+                None => Timer::after(PAUSE).await,
+            };
         };
         let text = self.inner.queue.payload(id).await?;
-        Ok(text.map(|text| Payload::new(text, permit)))
-    }
-
-    fn setup(&self) -> Arc<Setup> {
-        let setup = self.inner.setup.read();
-        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-fn decide(setup: &Setup, event: &Event, payload: Option<&Payload>) -> Decision {
-    // Whatever a rule does with a payload, the next event must be matched.
-    let judging = AssertUnwindSafe(|| judge(setup, event, payload));
-    catch_unwind(judging).unwrap_or_else(|_| Decision::Fail {
-        worker: None,
-        reason: "the rules failed on this event; the server's log says more".to_owned(),
-    })
-}
-
-fn judge(setup: &Setup, event: &Event, payload: Option<&Payload>) -> Decision {
-    let mark = mark();
-    match setup.rules.judge(&facts(setup, event, payload, &mark)) {
-        Verdict::Matched {
-            worker,
-            auto: true,
-            prompt,
-        } => Decision::Start { worker, prompt },
-        Verdict::Matched {
-            worker,
-            auto: false,
-            prompt,
-        } => Decision::Hold { worker, prompt },
-        Verdict::Failed { worker, reason } => Decision::Fail {
-            worker: Some(worker),
-            reason,
-        },
-        Verdict::Skipped { reason } => Decision::Skip { reason },
-    }
-}
-
-fn facts<'a>(
-    setup: &'a Setup,
-    event: &'a Event,
-    payload: Option<&Payload>,
-    mark: &'a str,
-) -> Facts<'a> {
-    let source = setup.sources.get(&event.source);
-    Facts {
-        source: &event.source,
-        event_type: &event.event_type,
-        actor: event.actor.as_deref(),
-        subject: event.subject.as_deref(),
-        attributes: &event.attributes,
-        ignore_actors: source.map_or(&[], |source| source.ignore_actors()),
-        payload: payload.map(|payload| Arc::clone(&payload.text)),
-        mark,
-        prompt_bytes_max: setup.prompt_bytes_max,
+        Ok(text.map(|text| (Arc::new(text), permit)))
     }
 }
 

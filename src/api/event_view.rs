@@ -145,10 +145,12 @@ pub(super) struct WhyView<'a> {
 impl<'a> WhyView<'a> {
     /// What they see of the stored event `id`, or of one that is only tried out.
     pub(super) fn new(id: Option<EventId>, explanation: &'a Explanation) -> Self {
+        let is_matched = explanation.rules.iter().any(|rule| rule.matched);
         Self {
             event: id.map(Text),
             rules: &explanation.rules,
-            reason: explanation.reason.as_deref(),
+            // Where no rule matched, the checks say why.
+            reason: explanation.reason.as_deref().filter(|_| is_matched),
             prompt: explanation.prompt.as_deref(),
         }
     }

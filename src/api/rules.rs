@@ -1,5 +1,7 @@
 //! `POST /rules/test`: what the rules would decide about a payload, without storing anything.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -8,13 +10,11 @@ use super::error::ApiError;
 use super::event_view::WhyView;
 use super::memory::{byte_count, grow_to};
 use super::submission::{self, string};
-use super::view;
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::event::{Event, EventId, State};
 use crate::http::Reply;
 use crate::id::Id;
-use crate::matcher::Payload;
 
 #[derive(Deserialize)]
 struct Fields<'a> {
@@ -44,11 +44,13 @@ impl Api {
         };
         let source = self.webhook_source(&name)?;
         drop(body);
-        // The payload is in memory twice: as it is read, and as the rules see it.
-        let needed = byte_count(payload.len()).saturating_mul(2);
+        let setup = self.matcher.setup();
+        // The payload, what its attributes copy of it, and a prompt.
+        let needed = byte_count(payload.len())
+            .saturating_mul(2)
+            .saturating_add(byte_count(setup.prompt_bytes_max));
         grow_to(&self.budget, &mut permit, needed).await?;
-        let matcher = self.matcher.clone();
-        let body = smol::unblock(move || {
+        let explanation = smol::unblock(move || {
             let delivery = source.read_as(&event_type, payload).map_err(|unreadable| {
                 ApiError::new(400, unreadable.as_str(), unreadable.to_string())
             })?;
@@ -68,13 +70,16 @@ impl Api {
                 created_at: now,
                 updated_at: now,
             };
-            let payload = Payload::new(delivery.payload, permit);
-            let explanation = matcher.explain(&event, Some(&payload));
-            let why = WhyView::new(None, &explanation);
-            view::render(&why, view::length(&why)?)
+            Ok::<_, ApiError>(setup.explain(&event, Some(Arc::new(delivery.payload))))
         })
         .await?;
-        Ok(Reply::json(200, body))
+        let why = WhyView::new(None, &explanation);
+        let body = self.render_why(&why, &explanation, &mut permit).await?;
+        permit.shrink_to(byte_count(body.len()));
+        Ok(Reply {
+            permit: Some(permit),
+            ..Reply::json(200, body)
+        })
     }
 }
 

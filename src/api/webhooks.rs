@@ -55,8 +55,15 @@ impl Api {
     ) -> Result<Reply, ApiError> {
         let source = self.webhook_source(name)?;
         let bytes = byte_count(body.len());
+        let unstored = |error: ApiError| {
+            self.refusals
+                .remember_delivery(source.name(), error.code, bytes);
+            error
+        };
         if source.decodes_form(&head) {
-            grow_to(&self.budget, &mut permit, bytes.saturating_mul(2)).await?;
+            let needed = bytes.saturating_mul(2);
+            let grown = grow_to(&self.budget, &mut permit, needed).await;
+            grown.map_err(&unstored)?;
         }
         let message = if body.len() > INLINE_BYTES_MAX {
             let source = Arc::clone(&source);
@@ -76,7 +83,10 @@ impl Api {
                 let body = view::render(&view, view::length(&view)?)?;
                 Ok(Reply::json(200, body))
             }
-            Ok(Message::Delivery(delivery)) => self.store_delivery(delivery, permit).await,
+            Ok(Message::Delivery(delivery)) => self
+                .store_delivery(delivery, permit)
+                .await
+                .map_err(&unstored),
             Err(Refused::Rejected(rejection)) => {
                 Err(refused(rejection.as_str(), ApiError::bad_signature()))
             }
@@ -87,20 +97,22 @@ impl Api {
         }
     }
 
-    async fn store_delivery(&self, delivery: Delivery, permit: Permit) -> Result<Reply, ApiError> {
-        let (source, bytes) = (delivery.source.clone(), delivery.payload.len());
-        match self.queue.receive(delivery, permit).await {
-            Ok(Receipt::Received(event)) => self.answer_event(202, &event),
-            Ok(Receipt::Duplicate { event, state, task }) => {
+    async fn store_delivery(
+        &self,
+        delivery: Delivery,
+        mut permit: Permit,
+    ) -> Result<Reply, ApiError> {
+        // The attributes are copies of parts of the payload: as they are, and within the answer.
+        let copied = byte_count(delivery.attribute_bytes()).saturating_mul(2);
+        let held = permit.bytes().saturating_add(copied);
+        grow_to(&self.budget, &mut permit, held).await?;
+        let answer = permit.split(copied);
+        match self.queue.receive(delivery, permit).await? {
+            Receipt::Received(event) => Self::answer_event(202, &event, answer),
+            Receipt::Duplicate { event, state, task } => {
                 let view = DuplicateView::new(event, state, task);
                 let body = view::render(&view, view::length(&view)?)?;
                 Ok(Reply::json(200, body))
-            }
-            Err(error) => {
-                let error = ApiError::from(error);
-                self.refusals
-                    .remember_delivery(&source, error.code, byte_count(bytes));
-                Err(error)
             }
         }
     }

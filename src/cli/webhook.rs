@@ -60,7 +60,8 @@ pub(super) fn run(args: &WebhookArgs) -> Exit {
             return Exit::Failed;
         }
     };
-    // Each delivery is another one, so that the same file can be tried twice.
+    // Each delivery is another one, so that the same file can be tried twice with those kinds of
+    // senders that have the id in a header.
     let delivery_id = format!("mecha-{:016x}", fastrand::u64(..));
     let now = Clock::system().now();
     let body = source.stamp(body, now);

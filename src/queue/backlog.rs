@@ -1,13 +1,14 @@
-//! The events that wait to be matched: how many there are, and where they begin.
+//! The events that wait: to be matched, how many there are and where they begin; to be approved,
+//! how many there are.
 
 use std::collections::BTreeSet;
 
 use crate::id::Id;
 use crate::store::record::EventCounts;
 
-/// What is in memory of the events that wait to be matched.
+/// What is in memory of the events that wait.
 ///
-/// They are matched in the order of their ids, so that all that were not put back are from
+/// Those to be matched are matched in the order of their ids, so that all that were not put back are from
 /// `frontier` on. BOUND: `put_back` holds what was delivered again after a failure and is not
 /// matched yet, which is part of what `limits.queue` counts.
 #[derive(Debug)]
@@ -15,16 +16,19 @@ pub(super) struct Backlog {
     received: u64,
     frontier: Id,
     put_back: BTreeSet<Id>,
+    held: u64,
     /// Whether its row must be written.
     pub(super) is_changed: bool,
 }
 
 impl Backlog {
-    pub(super) fn open(counts: &EventCounts) -> Self {
+    /// What was counted of those to be matched, and `held` that wait to be approved.
+    pub(super) fn open(counts: &EventCounts, held: u64) -> Self {
         Self {
             received: counts.received,
             frontier: Id::from_bytes(&counts.low).unwrap_or(Id::FIRST),
             put_back: BTreeSet::new(),
+            held,
             is_changed: false,
         }
     }
@@ -34,7 +38,22 @@ impl Backlog {
         self.received
     }
 
-    /// No event that waits has a lower id.
+    /// Events that wait to be matched or to be approved: each may become a task.
+    pub(super) fn waiting(&self) -> u64 {
+        self.received.saturating_add(self.held)
+    }
+
+    /// One more waits to be approved.
+    pub(super) fn hold(&mut self) {
+        self.held = self.held.saturating_add(1);
+    }
+
+    /// One less waits to be approved.
+    pub(super) fn release(&mut self) {
+        self.held = self.held.saturating_sub(1);
+    }
+
+    /// No event that waits to be matched has a lower id.
     pub(super) fn low(&self) -> Id {
         self.put_back
             .first()
@@ -83,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_low_mark_never_passes_an_event_that_waits() {
-        let mut backlog = Backlog::open(&EventCounts::default());
+        let mut backlog = Backlog::open(&EventCounts::default(), 0);
         for _ in 1..=3 {
             backlog.add();
         }
@@ -102,12 +121,15 @@ mod tests {
     #[test]
     fn events_that_wait_again_are_found_after_a_start_below_them() {
         // Of five events that were all matched, the first comes again, and the server starts.
-        let mut before = Backlog::open(&EventCounts {
-            received: 0,
-            low: *id(6).as_bytes(),
-        });
+        let mut before = Backlog::open(
+            &EventCounts {
+                received: 0,
+                low: *id(6).as_bytes(),
+            },
+            0,
+        );
         before.put_back(id(1));
-        let mut backlog = Backlog::open(&before.record());
+        let mut backlog = Backlog::open(&before.record(), 0);
         assert_eq!((backlog.received(), backlog.low()), (1, id(1)));
         // The matcher has read the first and a new one when the third comes again.
         backlog.add();
@@ -115,7 +137,7 @@ mod tests {
         backlog.remove(id(1));
         backlog.remove(id(7));
         assert_eq!((backlog.received(), backlog.low()), (1, id(3)));
-        let reopened = Backlog::open(&backlog.record());
+        let reopened = Backlog::open(&backlog.record(), 0);
         assert_eq!((reopened.received(), reopened.low()), (1, id(3)));
     }
 }

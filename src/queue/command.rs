@@ -156,8 +156,8 @@ pub enum Outcome {
         event: EventId,
         /// When it was stored first, in milliseconds since the epoch.
         created_ms: u64,
-        /// When it was stored last, in milliseconds since the epoch.
-        updated_ms: u64,
+        /// Whether it is new; otherwise its delivery came before, and it failed.
+        is_new: bool,
     },
     /// The delivery is one that was stored before.
     Duplicate {

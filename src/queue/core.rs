@@ -99,7 +99,7 @@ impl Core {
             numbers.insert(worker.clone(), number);
             lanes.insert(number, Lane::from_record(number, worker, &row));
         }
-        let backlog = Backlog::open(&store.batch().event_counts()?);
+        let backlog = Backlog::open(&store.batch().event_counts()?, store.batch().held_events()?);
         Ok(Self {
             steady: SteadyClock::new(clock.clone()),
             store,

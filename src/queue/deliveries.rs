@@ -6,7 +6,7 @@ use log::error;
 use smol::channel::bounded;
 
 use super::command::{Command, Decision, NewEvent, Outcome};
-use super::events::task_of;
+use super::events::{cut, task_of};
 use super::writer::{Reply, Request};
 use super::{Error, Queue};
 use crate::budget::Permit;
@@ -63,6 +63,10 @@ pub struct EventPage {
 /// actor, 512 for the subject, 1 KiB for the reason, and the worker's name.
 const RECORD_BYTES: u64 = 3 << 10;
 
+/// Bytes of the reason of an event whose task failed, at most: it is the beginning of the task's
+/// error.
+const REASON_BYTES_MAX: usize = 1 << 10;
+
 /// Bytes of attributes that are read together of events that wait to be matched.
 const WAITING_BYTES_MAX: u64 = 1 << 20;
 
@@ -98,7 +102,7 @@ impl Queue {
             Outcome::Received {
                 event,
                 created_ms,
-                updated_ms,
+                is_new: true,
             } => {
                 let delivery = &new.delivery;
                 Ok(Receipt::Received(Box::new(Event {
@@ -114,9 +118,14 @@ impl Queue {
                     reason: None,
                     attributes: delivery.attributes.clone(),
                     created_at: Timestamp::from_millis(created_ms),
-                    updated_at: Timestamp::from_millis(updated_ms),
+                    updated_at: Timestamp::from_millis(created_ms),
                 })))
             }
+            // What was stored first is what runs again, whatever came under its id now.
+            Outcome::Received { event, .. } => match self.find_event(event).await? {
+                Some(event) => Ok(Receipt::Received(Box::new(event))),
+                None => Err(Error::UnknownEvent(event)),
+            },
             Outcome::Duplicate { event, state, task } => {
                 Ok(Receipt::Duplicate { event, state, task })
             }
@@ -202,6 +211,11 @@ impl Queue {
         .await
     }
 
+    /// The prompt that an event's approval would start.
+    pub async fn held_prompt(&self, id: EventId) -> Result<Option<String>, Error> {
+        self.read(move |snapshot| snapshot.held_prompt(id)).await
+    }
+
     /// The events of a page, without what is large.
     pub async fn list_events(&self, filter: EventFilter) -> Result<EventPage, Error> {
         let listing = EventListing {
@@ -210,6 +224,10 @@ impl Queue {
             event_type: filter.event_type,
             before: filter.before.map_or(Id::LAST, |id| id.0),
             limit: filter.limit,
+            running: match filter.state {
+                Some(State::Dispatched) => self.inner.board.running(),
+                _ => Vec::new(),
+            },
         };
         let listed = self
             .read(move |snapshot| snapshot.list_events(&listing))
@@ -286,7 +304,9 @@ fn event(
     let task = task_of(&record);
     // The reason of an event that failed with its task is the task's.
     let reason = match (record.stage, task) {
-        (Stage::Failed, Some(task)) => snapshot.text(task, Text::Error)?,
+        (Stage::Failed, Some(task)) => snapshot
+            .text(task, Text::Error)?
+            .map(|error| cut(&error, REASON_BYTES_MAX).to_owned()),
         _ => record.reason,
     };
     let worker = record.worker.map(|worker| worker.parse()).transpose();

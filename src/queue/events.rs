@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
+use crate::clock::Timestamp;
 use crate::event::{EventId, State};
 use crate::id::Id;
 use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
@@ -42,6 +43,7 @@ impl Core {
             return Ok(Err(refused));
         }
         let now_ms = self.wall().as_millis();
+        let is_new = known.is_none();
         let (id, created_ms) = if let Some((id, old)) = known {
             self.move_event(id, &old, Stage::Received, batch, |record| {
                 record.task = None;
@@ -60,7 +62,7 @@ impl Core {
         Ok(Ok(Outcome::Received {
             event: id,
             created_ms,
-            updated_ms: now_ms,
+            is_new,
         }))
     }
 
@@ -118,7 +120,8 @@ impl Core {
             let state = self.state_of(&old, batch)?;
             return Ok(Err(Error::NotWaiting { event: id, state }));
         };
-        if let Err(refused) = self.check_room() {
+        // It waits already, so the queue gets no longer.
+        if let Err(refused) = self.check_disk() {
             return Ok(Err(refused));
         }
         let prompt = batch.held_prompt(id)?.unwrap_or_default();
@@ -151,7 +154,11 @@ impl Core {
             Phase::Failed => Stage::Failed,
         };
         if stage != old.stage {
-            self.move_event(id, &old, stage, batch, |_| {});
+            // It ends when its task ends, to the millisecond.
+            let at = record.ended_ms.map(Timestamp::from_millis);
+            self.move_event(id, &old, stage, batch, |new| {
+                new.updated_ms = at.map_or(new.updated_ms, Timestamp::as_millis);
+            });
         }
         Ok(())
     }
@@ -234,7 +241,12 @@ impl Core {
         if stage == Stage::Received {
             self.backlog.put_back(id.0);
         }
-        if stage.is_kept_for_a_time() {
+        match (old.stage == Stage::Held, stage == Stage::Held) {
+            (false, true) => self.backlog.hold(),
+            (true, false) => self.backlog.release(),
+            _ => {}
+        }
+        if stage.is_ended() {
             self.event_sweep.note(now, self.settings.retention);
         }
     }
@@ -285,11 +297,19 @@ pub(super) fn task_of(record: &EventRecord) -> Option<TaskId> {
         .map(TaskId)
 }
 
-/// Deletes an event whose time is over.
-pub(super) fn delete(id: EventId, batch: &mut Batch<'_>) -> Result<(), store::Error> {
-    if let Some(record) = batch.event(id)? {
-        let hash = delivery_hash(&record.source, &record.delivery_id);
-        batch.delete_event(id, &record, &hash);
+/// Deletes an event that ended at `ended_ms`, whose time is over. A row of the index that is not
+/// of its event's end goes alone: events that wait for an approval had one once.
+pub(super) fn delete(
+    id: EventId,
+    ended_ms: u64,
+    batch: &mut Batch<'_>,
+) -> Result<(), store::Error> {
+    match batch.event(id)? {
+        Some(record) if record.stage.is_ended() && record.updated_ms == ended_ms => {
+            let hash = delivery_hash(&record.source, &record.delivery_id);
+            batch.delete_event(id, &record, &hash);
+        }
+        _ => batch.forget_ended_event(id, ended_ms),
     }
     Ok(())
 }

@@ -55,7 +55,12 @@ impl Sweep {
     }
 
     /// Which of the rows `found` from the mark on, the longest ended first, are to go.
-    fn take<T>(&mut self, found: Vec<(u64, T)>, now: Timestamp, retention: Duration) -> Vec<T> {
+    fn take<T>(
+        &mut self,
+        found: Vec<(u64, T)>,
+        now: Timestamp,
+        retention: Duration,
+    ) -> Vec<(u64, T)> {
         let kept_from = now.before(retention).as_millis();
         self.next_ms = None;
         let mut taken = Vec::new();
@@ -70,7 +75,7 @@ impl Sweep {
                 self.next_ms = Some(0);
                 break;
             }
-            taken.push(id);
+            taken.push((ended_ms, id));
         }
         taken
     }
@@ -84,15 +89,15 @@ impl Core {
         let mut highest = None;
         if self.task_sweep.is_due(now) {
             let found = batch.ended(self.task_sweep.mark_ms, SWEPT_MAX + 1)?;
-            for id in self.task_sweep.take(found, now, retention) {
+            for (_, id) in self.task_sweep.take(found, now, retention) {
                 self.delete_task(id, batch)?;
                 highest = highest.max(Some(id.0));
             }
         }
         if self.event_sweep.is_due(now) {
             let found = batch.ended_events(self.event_sweep.mark_ms, SWEPT_MAX + 1)?;
-            for id in self.event_sweep.take(found, now, retention) {
-                events::delete(EventId(id), batch)?;
+            for (ended_ms, id) in self.event_sweep.take(found, now, retention) {
+                events::delete(EventId(id), ended_ms, batch)?;
                 highest = highest.max(Some(id));
             }
         }

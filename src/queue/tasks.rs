@@ -93,12 +93,12 @@ impl Core {
         (id, created_at)
     }
 
-    /// Refuses where as many tasks wait as may. An event that is not matched yet may become one.
+    /// Refuses where as many tasks wait as may. An event that waits may become one.
     pub(super) fn check_queue(&self) -> Result<(), Error> {
         let waiting = self
             .lanes
             .values()
-            .fold(self.backlog.received(), |sum, lane| {
+            .fold(self.backlog.waiting(), |sum, lane| {
                 sum.saturating_add(lane.pending())
             });
         let limit = self.settings.queue;

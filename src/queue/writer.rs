@@ -363,6 +363,8 @@ fn text_bytes(command: &Command) -> usize {
             Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
             Decision::Skip { .. } | Decision::Fail { .. } => 0,
         },
+        // Its prompt is read when it is carried out, and may be as large as any.
+        Command::Approve(_) => GROUP_BYTES_MAX + 1,
         _ => 0,
     }
 }

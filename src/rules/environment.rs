@@ -22,6 +22,22 @@ use super::payload::View;
 /// a template makes, so these are 6 MB of it as well.
 pub(super) const FUEL: u64 = 100_000;
 
+/// Whether one value stands in a relation to another.
+type Relation = fn(&Value, &Value) -> bool;
+
+/// Tests that compare, with their other names.
+const COMPARISONS: [(&[&str], Relation); 7] = [
+    (&["eq", "equalto", "=="], |value, other| value == other),
+    (&["ne", "!="], |value, other| value != other),
+    (&["lt", "lessthan", "<"], |value, other| value < other),
+    (&["le", "<="], |value, other| value <= other),
+    (&["gt", "greaterthan", ">"], |value, other| value > other),
+    (&["ge", ">="], |value, other| value >= other),
+    (&["sameas"], |value, other| {
+        value == other && value.kind() == other.kind()
+    }),
+];
+
 /// Spaces of a level that `tojson` indents by at most.
 const INDENT_MAX: usize = 16;
 
@@ -50,6 +66,14 @@ pub(super) fn environment(
         environment.remove_filter(name);
     }
     let mark: Arc<str> = Arc::from(mark);
+    // The engine's own compare what is absent, as its operators do not: `x is ne 1` would hold.
+    for (names, holds) in COMPARISONS {
+        for name in names {
+            environment.add_test(*name, move |value: Value, other: Value| {
+                compare(undefined, &value, &other, holds)
+            });
+        }
+    }
     environment.add_filter("fence", move |state: &mut State<'_, '_>, value: Value| {
         fence(&state.format(value)?, &mark, max)
     });
@@ -77,6 +101,19 @@ pub(super) fn environment(
         pieces(state, text.lines())
     });
     environment
+}
+
+fn compare(
+    undefined: UndefinedBehavior,
+    value: &Value,
+    other: &Value,
+    holds: Relation,
+) -> Result<bool, Error> {
+    let is_absent = value.is_undefined() || other.is_undefined();
+    if is_absent && undefined == UndefinedBehavior::Strict {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    Ok(holds(value, other))
 }
 
 /// Writes a value. An object is written piece by piece, so that one that prints endlessly is cut

@@ -1,10 +1,18 @@
 //! Counts what a judgement reads of its payload, and stops it.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that one judgement may walk over: ten times the largest payload, a fraction of a second.
 pub(super) const SCANNED_BYTES_MAX: u64 = 256 << 20;
+
+/// Places of members that are remembered, so that none is searched for twice; a prompt names few.
+const PLACES_MAX: usize = 256;
+
+/// Bytes of a name whose place is remembered, at most.
+const NAME_BYTES_MAX: usize = 128;
 
 /// Bounds that a judgement can meet.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +27,9 @@ pub(super) enum Bound {
     Part,
 }
 
+/// Where members stand, if they are there, by the start of their object and their name.
+type Places = HashMap<(usize, String), Option<Range<usize>>>;
+
 /// What one judgement has read of its payload, and which bound its evaluation has met.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -26,6 +37,8 @@ pub(super) struct Meter {
     /// Bytes of a text that is decoded, or of a part that is copied, at most.
     pub(super) text_bytes_max: usize,
     met: Mutex<Option<Bound>>,
+    /// Where the members stand that were named.
+    places: Mutex<Places>,
 }
 
 impl Meter {
@@ -35,7 +48,33 @@ impl Meter {
             scanned: AtomicU64::new(0),
             text_bytes_max,
             met: Mutex::new(None),
+            places: Mutex::default(),
         }
+    }
+
+    /// Where the member `name` of the object at `start` stands: what `find` says, once.
+    pub(super) fn place(
+        &self,
+        start: usize,
+        name: &str,
+        find: impl FnOnce() -> Option<Range<usize>>,
+    ) -> Option<Range<usize>> {
+        let key = (start, name.to_owned());
+        if let Some(known) = self.places().get(&key) {
+            return known.clone();
+        }
+        let found = find();
+        let mut places = self.places();
+        // What was not found because a bound was met may be found by a later evaluation.
+        let is_certain = found.is_some() || self.met().is_none();
+        if is_certain && places.len() < PLACES_MAX && name.len() <= NAME_BYTES_MAX {
+            places.insert(key, found.clone());
+        }
+        found
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the bound that an earlier evaluation met. What that one has read stays counted.

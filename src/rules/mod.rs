@@ -158,7 +158,7 @@ pub struct Facts<'a> {
     /// Globs of the actors whose events the source ignores.
     pub ignore_actors: &'a [String],
     /// The body as JSON; needed where [`Rulebook::wants_payload`] says so.
-    pub payload: Option<Arc<str>>,
+    pub payload: Option<Arc<String>>,
     /// Random text made for this judgement alone, of letters and digits: `fence` marks with it.
     pub mark: &'a str,
     /// Bytes of a prompt at most.

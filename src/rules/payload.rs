@@ -1,8 +1,9 @@
 //! The payload as rules and prompts see it: a view over its text, read where it is named.
 //!
 //! No tree of the payload is ever built. An object or array is a range of the text, and its
-//! members are found by walking over that range. A member that stands twice is the first of the
-//! two. A `null` is none, and objects and arrays are equal if they are written alike.
+//! members are found by walking over that range, once for each name. Where a key stands twice the
+//! last counts, as for the attributes. A `null` that is named is as good as absent; a loop over the
+//! whole sees it as none. Objects and arrays are equal if they are written alike.
 //!
 //! BOUND: one judgement walks over at most [`super::meter::SCANNED_BYTES_MAX`] bytes, goes at most
 //! [`DEPTH_MAX`] levels deep, and decodes no text longer than a prompt may be. What lies behind a
@@ -24,7 +25,7 @@ use super::meter::{Bound, Meter};
 const DEPTH_MAX: usize = 128;
 
 /// `text` as a value for rules. Text that is no JSON has no members.
-pub(super) fn value(text: &Arc<str>, meter: &Arc<Meter>) -> Option<Value> {
+pub(super) fn value(text: &Arc<String>, meter: &Arc<Meter>) -> Option<Value> {
     let start = text.len() - text.trim_start_matches(is_space).len();
     let range = start..text.trim_end_matches(is_space).len();
     value_at(text, range, 0, meter)
@@ -36,7 +37,7 @@ fn is_space(c: char) -> bool {
 
 /// The value that stands in `range`, `depth` levels deep.
 fn value_at(
-    text: &Arc<str>,
+    text: &Arc<String>,
     range: Range<usize>,
     depth: usize,
     meter: &Arc<Meter>,
@@ -114,7 +115,7 @@ enum Shape {
 
 /// An object or array of the payload.
 pub(super) struct View {
-    text: Arc<str>,
+    text: Arc<String>,
     range: Range<usize>,
     shape: Shape,
     depth: usize,
@@ -151,8 +152,18 @@ impl View {
         if self.shape != Shape::Object {
             return None;
         }
-        let found = self.members().find(|member| self.is_key(member, name))?;
-        self.value(found.value)
+        let find = || {
+            let members = self.members();
+            let named = members.filter(|member| self.is_key(member, name));
+            named.last().map(|member| member.value)
+        };
+        self.named(self.meter.place(self.range.start, name, find)?)
+    }
+
+    /// What stands in `range`, if it is not `null`.
+    fn named(&self, range: Range<usize>) -> Option<Value> {
+        let value = self.value(range)?;
+        (!value.is_none()).then_some(value)
     }
 
     fn is_key(&self, member: &Member, name: &str) -> bool {
@@ -188,7 +199,7 @@ impl Object for View {
             return None;
         }
         let found = self.members().nth(key.as_usize()?)?;
-        self.value(found.value)
+        self.named(found.value)
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
@@ -248,7 +259,7 @@ struct Member {
 
 /// Walks over an object or array, one member at a time.
 struct Members {
-    text: Arc<str>,
+    text: Arc<String>,
     at: usize,
     end: usize,
     shape: Shape,

@@ -64,7 +64,7 @@ pub fn rules(input: &[u8]) {
         subject: None,
         attributes: &attributes,
         ignore_actors: &ignore_actors,
-        payload: (!payload.is_empty()).then(|| Arc::from(payload)),
+        payload: (!payload.is_empty()).then(|| Arc::new(payload.to_owned())),
         mark: MARK,
         prompt_bytes_max: PROMPT_BYTES_MAX,
     };

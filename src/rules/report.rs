@@ -26,7 +26,7 @@ pub struct RuleReport {
     pub rule: usize,
     /// Whether every check passed.
     pub matched: bool,
-    /// Its checks. `when` is among them only if all others passed.
+    /// All its checks, whatever became of those before.
     pub checks: Vec<Check>,
 }
 
@@ -119,9 +119,7 @@ pub(super) fn report(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) 
             passed: check::passes(facts, name, wanted),
         });
     }
-    if let Some(when) = &definition.when
-        && checks.iter().all(|check| check.passed)
-    {
+    if let Some(when) = &definition.when {
         let (found, passed) = match evaluator.when(when) {
             Outcome::Value(found, is_true) => (found, is_true),
             Outcome::Nothing(why) => (Json::String(why), false),

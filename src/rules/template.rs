@@ -309,13 +309,15 @@ fn missing_name(error: &Error, text: &str) -> Option<Missing> {
     None
 }
 
-/// What stands at the place of `error`; of a filter, what stands in front of it.
+/// What stands at the place of `error`; of a filter or a test, what stands in front of it.
 fn name_at(error: &Error, text: &str) -> String {
     let Some(range) = error.range() else {
         return "a value".to_owned();
     };
     let before = text.get(..range.start).unwrap_or_default().trim_end();
-    let name = match before.strip_suffix('|') {
+    let operators = ["|", " is not", " is"];
+    let operand = operators.iter().find_map(|it| before.strip_suffix(it));
+    let name = match operand {
         Some(filtered) => {
             let is_name = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
             let filtered = filtered.trim_end();

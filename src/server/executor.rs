@@ -1,6 +1,7 @@
 //! The threads that run connections and attempts, and the open files they may have.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -12,6 +13,10 @@ use smol::{Executor, future};
 /// More threads than this win nothing: the writer is one of its own.
 const THREADS_MAX: usize = 4;
 
+/// Threads for what takes long: names to look up, large bodies, rules that somebody asks about. More
+/// than there are cores, because a name may take seconds.
+const BLOCKING_THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
 /// Threads that run an executor.
 pub(super) struct Threads {
     /// Dropped to stop them.
@@ -22,6 +27,7 @@ pub(super) struct Threads {
 impl Threads {
     /// Starts one thread for each core, four at most.
     pub(super) fn start(executor: &Arc<Executor<'static>>) -> io::Result<Self> {
+        blocking::set_max_blocking_threads(BLOCKING_THREADS);
         let (running, stopped) = bounded::<()>(1);
         let count = thread::available_parallelism()
             .map_or(1, usize::from)

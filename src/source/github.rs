@@ -249,9 +249,8 @@ pub(super) fn read(
         );
     }
     let full_name = picked.word("repository.full_name");
-    if !attributes.contains_key("repo_owner") {
-        table::put_repository(&mut attributes, full_name.as_deref());
-    }
+    table::put_repository(&mut attributes, full_name.as_deref());
+    let full_name = full_name.or_else(|| table::repository(&attributes));
     let event = event.map(str::to_owned).filter(|event| !event.is_empty());
     Ok(Reading {
         event_type: joined(event, picked.word("action")),

@@ -129,6 +129,17 @@ impl Gitlab {
             .iter()
             .cloned()
             .partition(|secret| secret.reveal().starts_with(SIGNING_TOKEN_PREFIX));
+        let can_be_sent = |secret: &Secret| {
+            let text = secret.reveal();
+            let is_visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+            text.trim() == text && text.bytes().all(is_visible)
+        };
+        if !tokens.iter().all(can_be_sent) {
+            return Err(
+                "a secret token of GitLab stands in a header: it is visible ASCII without spaces at its ends"
+                    .to_owned(),
+            );
+        }
         let first = secrets.first();
         Ok(Self {
             token: first.filter(|first| tokens.contains(first)).cloned(),

@@ -54,7 +54,12 @@ impl Sender for Linear {
     fn verify(&self, headers: &dyn Headers, body: &[u8], now: Timestamp) -> Result<(), Rejection> {
         let tag = signature::hex(signature::required(headers, SIGNATURE)?, "")?;
         self.keys.over(&[body]).check(&tag)?;
-        signature::check_millis(sent(body)?, now, TOLERANCE_MS)
+        match sent(body) {
+            // It is the sender's and no JSON, which whoever reads it says.
+            Err(Unsent::NoJson) => Ok(()),
+            Err(Unsent::Rejected(rejection)) => Err(rejection),
+            Ok(sent) => signature::check_millis(sent, now, TOLERANCE_MS),
+        }
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
@@ -74,10 +79,8 @@ impl Sender for Linear {
     }
 
     fn sign(&self, outgoing: &Outgoing<'_>) -> Result<Fields, String> {
-        let is_fresh = sent(outgoing.body)
-            .and_then(|sent| signature::check_millis(sent, outgoing.now, TOLERANCE_MS))
-            .is_ok();
-        if !is_fresh {
+        let is_fresh = |sent| signature::check_millis(sent, outgoing.now, TOLERANCE_MS).is_ok();
+        if !sent(outgoing.body).is_ok_and(is_fresh) {
             return Err(format!(
                 "the field {SENT} must be the time of sending in milliseconds, which is {}",
                 outgoing.now.as_millis()
@@ -92,12 +95,19 @@ impl Sender for Linear {
     }
 }
 
+/// Why a body has no time of sending.
+enum Unsent {
+    NoJson,
+    Rejected(Rejection),
+}
+
 /// The time of sending. Read only of a body whose signature is right, or of one's own.
-fn sent(body: &[u8]) -> Result<u64, Rejection> {
-    let text = str::from_utf8(body).map_err(|_| Rejection::MissingTimestamp)?;
-    let picked = pick::pick(text, [SENT]).map_err(|_| Rejection::MissingTimestamp)?;
-    let sent = picked.first(SENT).ok_or(Rejection::MissingTimestamp)?;
-    signature::timestamp(sent)
+fn sent(body: &[u8]) -> Result<u64, Unsent> {
+    let text = str::from_utf8(body).map_err(|_| Unsent::NoJson)?;
+    let picked = pick::pick(text, [SENT]).map_err(|_| Unsent::NoJson)?;
+    let sent = picked.first(SENT).ok_or(Rejection::MissingTimestamp);
+    sent.and_then(signature::timestamp)
+        .map_err(Unsent::Rejected)
 }
 
 /// See [`super::Source::stamp`]. A body without the field stays as it is.

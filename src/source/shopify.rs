@@ -54,6 +54,8 @@ impl Sender for Shopify {
         let [signature, _] = SIGNATURE;
         Ok(super::fields([
             ("x-shopify-topic", outgoing.event_type.to_owned()),
+            // Which shop it would be is not known here.
+            ("x-shopify-shop-domain", "example.myshopify.com".to_owned()),
             ("x-shopify-webhook-id", outgoing.delivery_id.to_owned()),
             (signature, BASE64.encode(&self.keys.sign(&[outgoing.body])?)),
         ]))

@@ -1,4 +1,5 @@
-//! Standard Webhooks: an id, a time and signatures over both and the body, in `webhook-…` headers.
+//! Standard Webhooks: an id, a time and signatures over both and the body, in `webhook-…` headers,
+//! or in Svix's own, `svix-…`.
 //!
 //! `v1` is HMAC-SHA256 with a shared secret `whsec_…`, `v1a` is Ed25519 with the sender's public key
 //! `whpk_…`. A delivery brings a list of signatures, of which any may match; versions that are not
@@ -17,9 +18,33 @@ use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-const ID: &str = "webhook-id";
-const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
+/// The names of the header fields of a delivery.
+struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+const NAMES: Names = Names {
+    id: "webhook-id",
+    timestamp: "webhook-timestamp",
+    signature: "webhook-signature",
+};
+
+/// Those of Svix, unless its customer has paid for the others
+/// (docs.svix.com/receiving/verifying-payloads/how-manual).
+const SVIX_NAMES: Names = Names {
+    id: "svix-id",
+    timestamp: "svix-timestamp",
+    signature: "svix-signature",
+};
+
+/// The names that a delivery uses, all of one kind.
+fn names(headers: &dyn Headers) -> &'static Names {
+    let is_svix = headers.header_count(NAMES.signature) == 0
+        && headers.header_count(SVIX_NAMES.signature) > 0;
+    if is_svix { &SVIX_NAMES } else { &NAMES }
+}
 
 /// Seconds between sending and receiving at most, either way.
 const TOLERANCE_SECONDS: u64 = 5 * 60;
@@ -68,7 +93,7 @@ impl Signatures {
 
     /// Whether a delivery claims to be signed.
     pub(super) fn are_in(headers: &dyn Headers) -> bool {
-        headers.header_count(SIGNATURE) > 0
+        headers.header_count(NAMES.signature) > 0
     }
 
     pub(super) fn verify(
@@ -77,9 +102,20 @@ impl Signatures {
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let list = signature::required(headers, SIGNATURE)?;
-        let id = signature::single(headers, ID)?.ok_or(Rejection::MissingId)?;
-        let sent = signature::single(headers, TIMESTAMP)?.ok_or(Rejection::MissingTimestamp)?;
+        self.verify_named(&NAMES, headers, body, now)
+    }
+
+    fn verify_named(
+        &self,
+        names: &Names,
+        headers: &dyn Headers,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let list = signature::required(headers, names.signature)?;
+        let id = signature::single(headers, names.id)?.ok_or(Rejection::MissingId)?;
+        let sent = signature::single(headers, names.timestamp)?;
+        let sent = sent.ok_or(Rejection::MissingTimestamp)?;
         signature::check_seconds(signature::timestamp(sent)?, now, TOLERANCE_SECONDS)?;
         let signed = [id.as_bytes(), b".", sent.as_bytes(), b".", body];
         let tags = self.shared.over(&signed);
@@ -142,9 +178,9 @@ impl Signatures {
         let signed = [id.as_bytes(), b".", sent.as_bytes(), b".", outgoing.body];
         let tag = self.shared.sign(&signed)?;
         Ok(super::fields([
-            (ID, id.to_owned()),
-            (TIMESTAMP, sent),
-            (SIGNATURE, format!("v1,{}", BASE64.encode(&tag))),
+            (NAMES.id, id.to_owned()),
+            (NAMES.timestamp, sent),
+            (NAMES.signature, format!("v1,{}", BASE64.encode(&tag))),
         ]))
     }
 }
@@ -185,14 +221,15 @@ impl Standard {
 
 impl Sender for Standard {
     fn verify(&self, headers: &dyn Headers, body: &[u8], now: Timestamp) -> Result<(), Rejection> {
-        self.signatures.verify(headers, body, now)
+        self.signatures
+            .verify_named(names(headers), headers, body, now)
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
         let picked = pick::pick(payload, ["type"])?;
         Ok(Reading {
             event_type: picked.word("type"),
-            delivery_id: headers.header(ID).map(str::to_owned),
+            delivery_id: headers.header(names(headers).id).map(str::to_owned),
             ..Reading::default()
         })
     }

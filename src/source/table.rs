@@ -78,6 +78,20 @@ pub(super) fn put(attributes: &mut Attributes, name: &str, text: Option<&str>) {
 /// Adds owner and name of a repository that is called `owner/name`.
 pub(super) fn put_repository(attributes: &mut Attributes, full_name: Option<&str>) {
     let split = full_name.and_then(|full_name| full_name.rsplit_once('/'));
-    put(attributes, "repo_owner", split.map(|(owner, _)| owner));
-    put(attributes, "repo_name", split.map(|(_, name)| name));
+    let (owner, name) = split.unzip();
+    for (attribute, half) in [("repo_owner", owner), ("repo_name", name)] {
+        if !attributes.contains_key(attribute) {
+            put(attributes, attribute, half);
+        }
+    }
+}
+
+/// The repository that the attributes name, as `owner/name`.
+pub(super) fn repository(attributes: &Attributes) -> Option<String> {
+    match (attributes.get("repo_owner"), attributes.get("repo_name")) {
+        (Some(Attribute::Text(owner)), Some(Attribute::Text(name))) => {
+            Some(format!("{owner}/{name}"))
+        }
+        _ => None,
+    }
 }

@@ -247,7 +247,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Rows with keys from `from` to `to`, both included, in order.
-    fn range(&self, space: Space, from: Vec<u8>, to: Vec<u8>) -> Merged<'_> {
+    pub(super) fn range(&self, space: Space, from: Vec<u8>, to: Vec<u8>) -> Merged<'_> {
         let disk = self.store.space(space).range(from.clone()..=to.clone());
         let changed = self
             .changes
@@ -273,7 +273,7 @@ fn id_of((key, _): &(Slice, Slice)) -> Result<Id, Error> {
 }
 
 /// Disk rows and changed rows in one order; a changed row hides the one on disk.
-struct Merged<'a> {
+pub(super) struct Merged<'a> {
     #[cfg(test)]
     faults: super::faults::Faults,
     disk: fjall::Iter,

@@ -10,6 +10,7 @@ use super::snapshot::Snapshot;
 use super::{Error, Space};
 use crate::event::{Attributes, EventId, State};
 use crate::id::Id;
+use crate::task::{self, TaskId};
 
 /// BOUND: records that one page looks at. Where a filter lets few events through, a page ends
 /// with less than its limit, and the next one goes on behind it.
@@ -28,6 +29,8 @@ pub struct EventListing {
     pub before: Id,
     /// Events at most.
     pub limit: usize,
+    /// The tasks that run now: what is dispatched is read of them.
+    pub running: Vec<TaskId>,
 }
 
 /// A page of events.
@@ -121,6 +124,19 @@ impl Batch<'_> {
         self.write(Space::Index, keys::delivery(hash), id.0.as_bytes());
     }
 
+    /// Removes the row that says that an event ended at `ended_ms`.
+    pub fn forget_ended_event(&mut self, id: EventId, ended_ms: u64) {
+        self.remove(Space::Index, keys::event_ended(ended_ms, id.0));
+    }
+
+    /// How many events wait to be approved.
+    pub fn held_events(&self) -> Result<u64, Error> {
+        let from = keys::staged(Stage::Held, Id::FIRST);
+        let to = keys::staged(Stage::Held, Id::LAST);
+        self.range(Space::Index, from, to)
+            .try_fold(0_u64, |count, row| row.map(|_| count.saturating_add(1)))
+    }
+
     /// Events that retention may delete from `from_ms` on, the longest unchanged first, `count`
     /// at most.
     pub fn ended_events(&self, from_ms: u64, count: usize) -> Result<Vec<(u64, Id)>, Error> {
@@ -171,6 +187,15 @@ impl Snapshot {
             .map_err(|detail| Error::damaged(format!("the payload of event {id}"), detail))
     }
 
+    /// The prompt that waits to be approved.
+    pub fn held_prompt(&self, id: EventId) -> Result<Option<String>, Error> {
+        let key = keys::event_text(id, EventText::Prompt);
+        let found = self.get(Space::Texts, &key)?;
+        found
+            .map(|bytes| text(bytes.to_vec(), "prompt", id))
+            .transpose()
+    }
+
     /// Events that wait to be matched, from `from` on, lowest id first, `count` at most.
     pub fn received(&self, from: Id, count: usize) -> Result<Vec<EventId>, Error> {
         let range = keys::staged(Stage::Received, from)..=keys::staged(Stage::Received, Id::LAST);
@@ -187,6 +212,9 @@ impl Snapshot {
             );
             return self.event_page(listing, rows.rev().map(|row| event_of(&row.key()?)));
         };
+        if state == State::Dispatched {
+            return self.event_page(listing, self.events_of(listing)?.into_iter().map(Ok));
+        }
         let mut stages = Stage::of(state).iter().map(|stage| {
             let range = keys::staged(*stage, Id::FIRST)..keys::staged(*stage, listing.before);
             let rows = self.rows.range(self.store.space(Space::Index), range);
@@ -207,6 +235,18 @@ impl Snapshot {
         }
     }
 
+    /// The events of the tasks that run, newest first.
+    fn events_of(&self, listing: &EventListing) -> Result<Vec<EventId>, Error> {
+        let mut events = Vec::new();
+        for task in &listing.running {
+            let event = self.task(*task)?.and_then(|record| record.event);
+            events.extend(event.and_then(|id| Id::from_bytes(&id)));
+        }
+        events.retain(|id| *id < listing.before);
+        events.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(events.into_iter().map(EventId).collect())
+    }
+
     fn event_page(
         &self,
         listing: &EventListing,
@@ -216,11 +256,10 @@ impl Snapshot {
         let mut last = None;
         for (examined, id) in ids.enumerate() {
             let id = id?;
-            if listed.events.len() == listing.limit || examined == EXAMINED_MAX {
+            if examined == EXAMINED_MAX {
                 listed.next = last;
                 break;
             }
-            last = Some(id);
             let Some(record) = self.event(id)? else {
                 continue;
             };
@@ -230,6 +269,12 @@ impl Snapshot {
             let is_wanted = is(&listing.source, &record.source)
                 && is(&listing.event_type, &record.event_type)
                 && self.is_in_state(&record, listing.state)?;
+            if is_wanted && listed.events.len() == listing.limit {
+                // One more is wanted: it begins the next page, behind the last of this one.
+                listed.next = listed.events.last().map(|(id, _)| *id);
+                break;
+            }
+            last = Some(id);
             if is_wanted {
                 listed.events.push((id, record));
             }
@@ -247,21 +292,23 @@ impl Snapshot {
     /// The state to show of an event, and since when it is in it, in milliseconds since the
     /// epoch.
     pub fn event_state(&self, record: &EventRecord) -> Result<(State, u64), Error> {
-        let mut dispatched_ms = None;
-        if record.stage == Stage::Open
-            && let Some(task) = self.event_task(record)?
-            && task.state(self.store.run()) == crate::task::State::Dispatched
-        {
-            dispatched_ms = task.dispatched_ms;
-        }
-        let state = record.stage.state(dispatched_ms.is_some());
-        Ok((state, dispatched_ms.unwrap_or(record.updated_ms)))
+        let task = match record.stage {
+            Stage::Open => self.event_task(record)?,
+            _ => None,
+        };
+        let is_dispatched = task
+            .as_ref()
+            .is_some_and(|task| task.state(self.store.run()) == task::State::Dispatched);
+        // An attempt that is over leaves its start as the last time that is known.
+        let dispatched_ms = task.and_then(|task| task.dispatched_ms);
+        let updated_ms = dispatched_ms.map_or(record.updated_ms, |at| at.max(record.updated_ms));
+        Ok((record.stage.state(is_dispatched), updated_ms))
     }
 
     /// The record of an event's task, if it has one that is still stored.
     pub fn event_task(&self, record: &EventRecord) -> Result<Option<record::TaskRecord>, Error> {
         match record.task.and_then(|task| Id::from_bytes(&task)) {
-            Some(task) => self.task(crate::task::TaskId(task)),
+            Some(task) => self.task(TaskId(task)),
             None => Ok(None),
         }
     }

@@ -199,7 +199,7 @@ pub(super) fn delivery(hash: &[u8; 16]) -> Vec<u8> {
 /// The index rows that an event has, that of its delivery aside.
 pub(super) fn event_index_of(id: EventId, record: &EventRecord) -> Vec<Vec<u8>> {
     let mut keys = vec![staged(record.stage, id.0)];
-    if record.stage.is_kept_for_a_time() {
+    if record.stage.is_ended() {
         keys.push(event_ended(record.updated_ms, id.0));
     }
     keys

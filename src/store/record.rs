@@ -223,10 +223,9 @@ impl Stage {
         }
     }
 
-    /// Whether retention deletes an event that stays so. One that waits to be approved is, or
-    /// nobody's approval would keep it for ever.
-    pub fn is_kept_for_a_time(self) -> bool {
-        !matches!(self, Self::Received | Self::Open)
+    /// Whether nothing more happens to an event by itself, so that retention deletes it.
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Skipped)
     }
 
     /// The stages whose events may be in `state`.

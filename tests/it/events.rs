@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Request, Server, command_worker, delivery, github_source, offline_worker, pull_request, rule,
-    stays, wait_for,
+    Request, Server, command_worker, delivery, github_source, hex_hmac, offline_worker,
+    pull_request, rule, stays, wait_for,
 };
 
 const PROMPT: &str = "Review #{{ number }}";
@@ -381,11 +381,100 @@ fn ended_events_are_deleted_with_their_time() {
     let server = Server::with(format!("[limits]\nretention = \"1s\"\n{config}"));
     let skipped = server.receive("d-1", &pull_request("closed", 1));
     let held = server.receive("d-2", &pull_request("opened", 2));
-    for id in [skipped, held] {
-        wait_for("the event is deleted", || {
-            (server.get(&format!("/event/{id}")).status == 404).then_some(())
-        });
-    }
+    wait_for("the event is deleted", || {
+        (server.get(&format!("/event/{skipped}")).status == 404).then_some(())
+    });
     // Its delivery is forgotten with it.
     server.receive("d-1", &pull_request("closed", 1));
+    // Nobody's approval is no end: it waits as long as it takes.
+    let last = server.receive("d-3", &pull_request("closed", 3));
+    wait_for("a later event is deleted", || {
+        (server.get(&format!("/event/{last}")).status == 404).then_some(())
+    });
+    server
+        .ask(post(&format!("/event/{held}/approve")))
+        .expect(202);
+}
+
+#[test]
+fn what_an_approval_starts_is_shown_whatever_the_rules_say_by_now() {
+    let held = |prompt: &str| rules(&[rule("*", prompt, "auto = false")]);
+    let server = Server::with(held("Review #{{ number }}"));
+    let id = server.receive("d-1", &pull_request("opened", 1));
+    server.event_in(&id, "matched");
+    server.reload(held("Merge #{{ number }}"));
+    server.logs("reload: done");
+    let why = server.get(&format!("/event/{id}/why")).expect(200).json();
+    assert_eq!(why["prompt"], "Review #1");
+    let approved = server.ask(post(&format!("/event/{id}/approve")));
+    let task = approved.expect(202).json()["task_id"].clone();
+    assert_eq!(server.task(task.as_str().unwrap())["prompt"], "Review #1");
+}
+
+#[test]
+fn events_that_wait_for_an_approval_count_as_waiting() {
+    let config = rules(&[rule("*", PROMPT, "auto = false")]);
+    let server = Server::with(format!("[limits]\nqueue = 2\n{config}"));
+    let held: Vec<String> = (1..=2)
+        .map(|number| server.receive(&format!("d-{number}"), &pull_request("opened", number)))
+        .collect();
+    for id in &held {
+        server.event_in(id, "matched");
+    }
+    let server = server.kill().start();
+    let third = || server.deliver("d-3", &pull_request("opened", 3));
+    third().expect_error(429, "queue_full");
+    // An approval makes the queue no longer, so that it is the way out.
+    let task = server
+        .ask(post(&format!("/event/{}/approve", held[0])))
+        .expect(202)
+        .json()["task_id"]
+        .clone();
+    third().expect_error(429, "queue_full");
+    server
+        .delete(&format!("/task/{}", task.as_str().unwrap()))
+        .expect(200);
+    third().expect(202);
+}
+
+#[test]
+fn a_link_leads_to_more_events_that_are_wanted() {
+    let server = Server::with(github_source(""));
+    for (number, event) in [(1, "issues"), (2, "push"), (3, "push"), (4, "issues")] {
+        let id = format!("d-{number}");
+        server.ask(delivery(event, &id, &json!({}))).expect(202);
+    }
+    let page = server.get("/events?type=push&limit=2").expect(200);
+    assert_eq!(page.json().as_array().unwrap().len(), 2);
+    assert_eq!(page.header("link"), None);
+    let page = server.get("/events?type=push&limit=1").expect(200);
+    let link = page.header("link").unwrap().to_owned();
+    let next = &link[1..link.find('>').unwrap()];
+    let page = server.get(next).expect(200);
+    assert_eq!(page.json().as_array().unwrap().len(), 1);
+    assert_eq!(page.header("link"), None);
+}
+
+#[test]
+fn a_failed_delivery_that_comes_again_is_what_came_first() {
+    let config = "[[source]]\nname = \"builds\"\nkind = \"hmac\"\nsecret = \"s3cret\"\n\
+         header = \"X-Signature\"\ntype_field = \"type\"\nid_field = \"id\"\n"
+        .to_owned()
+        + &offline_worker("w")
+        + &rule("*", "{{ payload.missing }}", "").replace("github", "builds");
+    let server = Server::with(config);
+    let deliver = |body: &str| {
+        let tag = hex_hmac("s3cret", body.as_bytes());
+        let request = Request::post("/webhook/builds").header("x-signature", &tag);
+        server.ask(request.body(body)).expect(202).json()
+    };
+    let first = deliver(r#"{"id": "1", "type": "a"}"#);
+    let id = first["id"].as_str().unwrap();
+    server.event_in(id, "failed");
+    let again = deliver(r#"{"id": "1", "type": "b", "missing": 1}"#);
+    assert_eq!((&again["id"], &again["type"]), (&first["id"], &json!("a")));
+    assert_eq!(
+        server.event_in(id, "failed")["payload"],
+        json!({"id": "1", "type": "a"})
+    );
 }

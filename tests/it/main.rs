@@ -49,6 +49,7 @@ mod reload;
 mod restart;
 mod retry;
 mod secrets;
+mod senders;
 mod slow_peers;
 mod task_lists;
 mod tasks;

@@ -75,8 +75,9 @@ fn expressions_are_true_as_in_templates() {
         ("payload.n", false, json!(0)),
         ("payload.list", false, json!("[]")),
         ("payload.full", true, json!("[0]")),
-        ("payload.null", false, json!(null)),
-        ("payload.null is none", true, json!(true)),
+        ("payload.null", false, json!("`payload.null` is absent")),
+        ("payload.null is none", false, json!(false)),
+        ("payload.null is defined", false, json!(false)),
         ("'@bot' in payload.text", true, json!(true)),
         ("payload.list | length == 0", true, json!(true)),
     ] {
@@ -118,7 +119,7 @@ fn the_first_rule_of_the_source_that_matches_wins() {
 }
 
 #[test]
-fn a_report_has_every_check_and_evaluates_the_last_one_only_then() {
+fn a_report_has_every_check_whatever_became_of_those_before() {
     let book = Rulebook::new(vec![rule(|r| {
         r.on = vec!["push".to_owned(), "pull_request.*".to_owned()];
         r.filter = vec![
@@ -143,6 +144,7 @@ fn a_report_has_every_check_and_evaluates_the_last_one_only_then() {
             {"check": "on", "wanted": ["push", "pull_request.*"], "found": "pull_request.opened", "passed": true},
             {"check": "filter.base_branch", "wanted": "dev", "found": "main", "passed": false},
             {"check": "filter.url", "wanted": [1, true], "found": null, "passed": false},
+            {"check": "when", "wanted": "number > 100", "found": false, "passed": false},
         ]}])
     );
 

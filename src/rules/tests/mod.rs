@@ -23,7 +23,7 @@ struct Case {
     actor: Option<&'static str>,
     attributes: Attributes,
     ignore_actors: Vec<String>,
-    payload: Option<Arc<str>>,
+    payload: Option<Arc<String>>,
     prompt_bytes_max: usize,
 }
 
@@ -55,9 +55,9 @@ impl Case {
         }
     }
 
-    fn of_payload(json: impl Into<Arc<str>>) -> Self {
+    fn of_payload(json: impl Into<String>) -> Self {
         Self {
-            payload: Some(json.into()),
+            payload: Some(Arc::new(json.into())),
             ..Self::pull_request()
         }
     }

@@ -56,17 +56,20 @@ fn what_is_absent_fails_the_prompt_by_its_name() {
         ("{{ payload.a.c.d.e }}", "payload.a.c"),
         ("{{ payload['x'] }}", "payload['x']"),
         ("{{ payload.list[7] }}", "payload.list[7]"),
+        // What is there and null is absent, too.
+        ("{{ payload.a.b }}", "payload.a.b"),
+        ("{{ payload.a.b | fence }}", "payload.a.b"),
+        ("{{ payload.list[1] }}", "payload.list[1]"),
+        ("{% if url is ne 1 %}x{% endif %}", "url"),
     ] {
         let reason = format!("the prompt names `{name}`, which this event has not");
         assert_eq!(case.prompt(template), Err(reason), "{template}");
     }
-    for (template, name) in [
-        ("{{ payload.a.b }}", "payload.a.b"),
-        ("{{ payload.a.b | fence }}", "payload.a.b"),
-    ] {
-        let reason = format!("the prompt names `{name}`, which is null in this event");
-        assert_eq!(case.prompt(template), Err(reason), "{template}");
-    }
+    let template = "{% for one in payload.list %}{{ one }}{% endfor %}";
+    let reason = "the prompt names `one`, which is null in this event".to_owned();
+    assert_eq!(case.prompt(template), Err(reason));
+    let defaulted = "{{ payload.a.b | default('none') }} {{ payload.a | tojson }}";
+    assert_eq!(case.prompt(defaulted).as_deref(), Ok("none {\"b\":null}"));
 }
 
 #[test]

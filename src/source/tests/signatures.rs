@@ -398,7 +398,8 @@ fn a_body_of_linear_tells_when_it_was_sent() {
             r#"{"data": {"webhookTimestamp": 1700000000000}}"#,
             Err(Rejection::MissingTimestamp),
         ),
-        ("{", Err(Rejection::MissingTimestamp)),
+        // What is no JSON is not refused for its signature.
+        ("{", Ok(())),
     ] {
         let tag = data_encoding::HEXLOWER.encode(&keys.sign(&[body.as_bytes()]).unwrap());
         let fields = headers(&[("linear-signature", &tag)]);

@@ -36,8 +36,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn received(&self) -> u64 {
-        let waiting = |event: &&ModelEvent| event.stage == Stage::Received;
+    pub(super) fn waiting(&self) -> u64 {
+        let waiting = |event: &&ModelEvent| matches!(event.stage, Stage::Received | Stage::Held);
         self.all.values().filter(waiting).count() as u64
     }
 
@@ -57,9 +57,7 @@ impl Events {
     }
 
     pub(super) fn sweep(&mut self, kept_from: u64) {
-        let old = |event: &ModelEvent| {
-            !matches!(event.stage, Stage::Received | Stage::Open) && event.updated <= kept_from
-        };
+        let old = |event: &ModelEvent| event.stage.is_ended() && event.updated <= kept_from;
         let deliveries = &mut self.deliveries;
         self.all.retain(|_, event| {
             let is_old = old(event);
@@ -188,7 +186,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             .values()
             .filter(|task| task.state == task::State::Pending)
             .count() as u64;
-        if pending + self.model.events.received() >= QUEUE_MAX {
+        if pending + self.model.events.waiting() >= QUEUE_MAX {
             return Err(Error::QueueFull { limit: QUEUE_MAX });
         }
         Ok(())
@@ -214,7 +212,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 (_, event, state) => Err(Error::NotEnded { event, state }),
             },
             Command::Approve(event) => match found(event)? {
-                (known, ..) if known.stage == Stage::Held => self.check_room(),
+                (known, ..) if known.stage == Stage::Held => Ok(()),
                 (_, event, state) => Err(Error::NotWaiting { event, state }),
             },
             _ => Ok(()),
@@ -340,6 +338,11 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     /// The list by state and source, two events on a page.
     fn compare_lists(&self, state: Option<State>) {
         let snapshot = self.store.as_ref().unwrap().snapshot();
+        let tasks = self.model.tasks.iter();
+        let running: Vec<_> = tasks
+            .filter(|(_, task)| task.state == task::State::Dispatched)
+            .map(|(id, _)| *id)
+            .collect();
         for source in [None, Some(0), Some(1)] {
             let mut listing = EventListing {
                 state,
@@ -347,13 +350,21 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 event_type: None,
                 before: Id::LAST,
                 limit: 2,
+                running: running.clone(),
             };
             let mut found = Vec::new();
             loop {
                 let page = snapshot.list_events(&listing).unwrap();
                 found.extend(page.events.iter().map(|(id, _)| *id));
                 match page.next {
-                    Some(next) => listing.before = next.0,
+                    Some(next) => {
+                        assert_eq!(
+                            page.events.len(),
+                            2,
+                            "a page that is short and not the last"
+                        );
+                        listing.before = next.0;
+                    }
                     None => break,
                 }
             }

@@ -20,8 +20,12 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The moment `ms` milliseconds after the epoch.
-    pub fn from_millis(ms: u64) -> Self {
-        Self(ms.min(LAST_MILLISECOND))
+    pub const fn from_millis(ms: u64) -> Self {
+        if ms > LAST_MILLISECOND {
+            Self(LAST_MILLISECOND)
+        } else {
+            Self(ms)
+        }
     }
 
     /// Milliseconds since the epoch.
@@ -93,7 +97,14 @@ fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
 /// Tells wall-clock time: the system's, or one that is moved by hand.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    by_hand: Option<Arc<AtomicU64>>,
+    by_hand: Option<Arc<ByHand>>,
+}
+
+#[derive(Debug, Default)]
+struct ByHand {
+    wall_ms: AtomicU64,
+    /// What has passed, whatever the wall clock says.
+    passed_ms: AtomicU64,
 }
 
 impl Clock {
@@ -102,17 +113,32 @@ impl Clock {
         Self::default()
     }
 
-    /// A clock that stands at `start` until [`Clock::set`] moves it; clones move together.
+    /// A clock that stands at `start` until it is moved; clones move together.
     pub fn by_hand(start: Timestamp) -> Self {
+        let by_hand = ByHand {
+            wall_ms: AtomicU64::new(start.as_millis()),
+            passed_ms: AtomicU64::new(0),
+        };
         Self {
-            by_hand: Some(Arc::new(AtomicU64::new(start.as_millis()))),
+            by_hand: Some(Arc::new(by_hand)),
         }
     }
 
-    /// Moves a clock made by [`Clock::by_hand`] to `now`; the system's clock stays as it is.
+    /// Sets a clock made by [`Clock::by_hand`] to `now`, as somebody sets a clock: no time passes.
+    /// The system's clock stays as it is.
     pub fn set(&self, now: Timestamp) {
-        if let Some(millis) = &self.by_hand {
-            millis.store(now.as_millis(), Ordering::SeqCst);
+        if let Some(by_hand) = &self.by_hand {
+            by_hand.wall_ms.store(now.as_millis(), Ordering::SeqCst);
+        }
+    }
+
+    /// Lets time pass on a clock made by [`Clock::by_hand`].
+    pub fn pass(&self, time: Duration) {
+        if let Some(by_hand) = &self.by_hand {
+            self.set(self.now().after(time));
+            by_hand
+                .passed_ms
+                .fetch_add(duration_millis(time), Ordering::SeqCst);
         }
     }
 
@@ -123,7 +149,7 @@ impl Clock {
     )]
     pub fn now(&self) -> Timestamp {
         match &self.by_hand {
-            Some(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+            Some(by_hand) => Timestamp::from_millis(by_hand.wall_ms.load(Ordering::SeqCst)),
             None => Timestamp::from_millis(
                 SystemTime::now()
                     .duration_since(UNIX_EPOCH)
@@ -133,39 +159,77 @@ impl Clock {
     }
 }
 
-/// Wall-clock time that never runs backwards and never stands still: for delays that must not
-/// grow when the system's clock is set back.
+/// Time that nobody can set: it counts what passes, whatever the wall clock does meanwhile.
+///
+/// It looks like wall-clock time and starts as that. From then on it counts the time in which the
+/// process runs, and is resumed by the next one, so what is measured with it (how long something
+/// has been kept, when it is tried again) is hurt by no clock that is wrong or is put right.
 #[derive(Debug)]
 pub struct SteadyClock {
     clock: Clock,
-    last: Timestamp,
+    now: Timestamp,
     read_at: Instant,
+    read_passed_ms: u64,
+}
+
+/// What a [`SteadyClock`] is resumed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What it said.
+    pub steady: Timestamp,
+    /// The latest time that the wall clock has ever said until then.
+    pub wall: Timestamp,
 }
 
 impl SteadyClock {
     /// A clock that starts at the present moment of `clock`.
     pub fn new(clock: Clock) -> Self {
-        Self {
-            last: clock.now(),
-            read_at: monotonic(),
-            clock,
-        }
+        Self::at(clock.now(), clock)
     }
 
-    /// The present moment: what `clock` says, or, where that is earlier, the last answer plus the
-    /// time that has passed since. A clock that is moved by hand does not pass time by itself.
-    pub fn now(&mut self) -> Timestamp {
-        let read_at = monotonic();
-        let passed = match self.clock.by_hand {
-            Some(_) => Duration::ZERO,
-            None => read_at.saturating_duration_since(self.read_at),
+    /// A clock that goes on from `last`. The wall clock says what passed meanwhile: as far as it is
+    /// beyond everything that it ever said, and `most` at most, because it may be wrong.
+    pub fn resumed(clock: Clock, last: Reading, most: Duration) -> Self {
+        let beyond = clock
+            .now()
+            .as_millis()
+            .saturating_sub(last.wall.as_millis());
+        let passed = Duration::from_millis(beyond).min(most);
+        Self::at(last.steady.after(passed), clock)
+    }
+
+    fn at(now: Timestamp, clock: Clock) -> Self {
+        let mut steady = Self {
+            clock,
+            now,
+            read_at: monotonic(),
+            read_passed_ms: 0,
         };
-        self.last = self.clock.now().max(self.last.after(passed));
-        // Less than a millisecond is not lost: it is counted from the same reading next time.
-        if passed >= Duration::from_millis(1) {
-            self.read_at = read_at;
-        }
-        self.last
+        steady.read_passed_ms = steady.passed_by_hand().unwrap_or(0);
+        steady
+    }
+
+    /// The present moment.
+    pub fn now(&mut self) -> Timestamp {
+        let passed = if let Some(passed_ms) = self.passed_by_hand() {
+            let passed = passed_ms.saturating_sub(self.read_passed_ms);
+            self.read_passed_ms = passed_ms;
+            Duration::from_millis(passed)
+        } else {
+            let read_at = monotonic();
+            let passed = read_at.saturating_duration_since(self.read_at);
+            // What is less than a millisecond is counted next time.
+            let whole = Duration::from_millis(duration_millis(passed));
+            self.read_at = self.read_at.checked_add(whole).unwrap_or(read_at);
+            whole
+        };
+        self.now = self.now.after(passed);
+        self.now
+    }
+
+    fn passed_by_hand(&self) -> Option<u64> {
+        let by_hand = self.clock.by_hand.as_ref()?;
+        Some(by_hand.passed_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -212,13 +276,40 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_clock_does_not_step_back() {
+    fn a_steady_clock_counts_what_passes_and_no_jump() {
         let clock = Clock::by_hand(Timestamp::from_millis(1_000));
         let mut steady = SteadyClock::new(clock.clone());
-        clock.set(Timestamp::from_millis(10));
-        assert_eq!(steady.now().as_millis(), 1_000);
-        clock.set(Timestamp::from_millis(2_000));
-        assert_eq!(steady.now().as_millis(), 2_000);
+        for jump in [10, 1 << 40, 0, 5_000] {
+            let before = steady.now();
+            clock.set(Timestamp::from_millis(jump));
+            assert_eq!(steady.now(), before);
+            clock.pass(Duration::from_millis(7));
+            assert_eq!(steady.now(), before.after(Duration::from_millis(7)));
+        }
+    }
+
+    #[test]
+    fn a_steady_clock_is_resumed_by_what_the_wall_clock_says_within_bounds() {
+        let last = Reading {
+            steady: Timestamp::from_millis(500),
+            wall: Timestamp::from_millis(10_000),
+        };
+        for (wall, expected) in [(10_000, 500), (10_300, 800), (9_000, 500), (1 << 40, 1_500)] {
+            let clock = Clock::by_hand(Timestamp::from_millis(wall));
+            let mut steady = SteadyClock::resumed(clock, last, Duration::from_secs(1));
+            assert_eq!(steady.now().as_millis(), expected, "{wall}");
+        }
+    }
+
+    #[test]
+    fn a_steady_clock_of_the_system_goes_on() {
+        let mut steady = SteadyClock::new(Clock::system());
+        let begun = (steady.now(), monotonic());
+        while begun.1.elapsed() < Duration::from_millis(20) {
+            assert!(steady.now() >= begun.0);
+        }
+        let passed = steady.now().as_millis() - begun.0.as_millis();
+        assert!((19..10_000).contains(&passed), "{passed}");
     }
 
     #[test]

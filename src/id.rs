@@ -52,6 +52,12 @@ impl Id {
             .then_some(Self(bytes))
     }
 
+    /// When it was given out, as far as the clock was right and no id was above it.
+    pub fn created_at(self) -> Timestamp {
+        let millis = self.number() / PER_MILLISECOND;
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
     /// The id that follows directly, for a range that starts behind this one.
     #[must_use]
     pub fn next(self) -> Self {
@@ -179,6 +185,7 @@ mod tests {
         let earlier = Timestamp::from_millis(1_000);
         let id = IdSource::above(floor, fastrand::Rng::with_seed(1)).next(earlier);
         assert!(id > floor);
+        assert_eq!(floor.created_at(), now);
     }
 
     #[test]

@@ -34,7 +34,7 @@ Commands:
   serve    run the server
   demo     see the whole way of a task in one command
   init     write a commented configuration file
-  check    find every mistake in a configuration file
+  check    find mistakes in a configuration file, damage to a data directory
   health   ask whether a server is well
   events   list the last events of a running server
   webhook  sign a file as its sender would and post it, to try a rule out
@@ -125,17 +125,25 @@ Then:
 ";
 
 const CHECK: &str = "\
-Find every mistake in a configuration file
+Find every mistake in a configuration file, and all damage to a data directory
 
-Prints each problem with file, line and what is allowed (exit code 2), or what
-'mecha serve' with the same options would run with (exit code 0). Variables and
-files that hold secrets must be there, as they must for the server.
+With --config, or MECHA_CONFIG: prints each problem with file, line and what is
+allowed (exit code 2), or what 'mecha serve' with the same options would run
+with (exit code 0). Variables and files that hold secrets must be there, as
+they must for the server.
 
-Usage: mecha check --config FILE [OPTIONS]
+With --data: reads every file and every record of a data directory that no
+server has open, and changes nothing of it. Prints what is in it and what a
+start would do (exit code 0), or each problem with what to do (exit code 3).
+The directory for temporary files (TMPDIR) needs room for the journals, some
+64 MiB.
+
+Usage: mecha check [--config FILE] [--data DIR] [OPTIONS]
 
 Options:
   --config FILE        file to check, or MECHA_CONFIG
-  --addr, --api-key, --data, --log, --allow-anonymous
+  --data DIR           data directory to check; without a file, it alone
+  --addr, --api-key, --log, --allow-anonymous
                        as for 'mecha serve', if the server will have them, too
   -h, --help           this text
 ";

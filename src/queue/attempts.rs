@@ -8,7 +8,6 @@ use super::core::{BROKEN_OFF_MAX, Core, is_due};
 use super::events::cut;
 use super::lane::{Lane, READY_MAX, Running};
 use super::{Error, backoff};
-use crate::clock::Timestamp;
 use crate::store::keys::Text;
 use crate::store::record::{LaneNumber, Phase, TaskRecord};
 use crate::store::{self, Batch};
@@ -168,7 +167,7 @@ impl Core {
         match policy {
             Some(policy) if new.failures < policy.max_attempts => {
                 let pause = backoff::pause(policy, new.failures, self.random.f64());
-                let due_ms = self.steady.now().after(pause).as_millis();
+                let due_ms = self.time.now().after(pause).as_millis();
                 new.phase = Phase::Waiting;
                 new.due_ms = Some(due_ms);
                 batch.put_task(*task, Some(old), &new);
@@ -229,10 +228,11 @@ impl Core {
         phase: Phase,
         batch: &mut Batch<'_>,
     ) -> Result<(), store::Error> {
-        let now: Timestamp = self.wall();
+        let now = self.time.now();
         new.phase = phase;
         new.due_ms = None;
-        new.ended_ms = Some(now.as_millis());
+        new.ended_ms = Some(self.wall().as_millis());
+        new.ended_steady_ms = Some(now.as_millis());
         batch.put_task(id, Some(old), &new);
         self.task_sweep.note(now, self.settings.retention);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {

@@ -14,9 +14,10 @@ use super::backlog::Backlog;
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
 use super::lane::{Demand, Lane};
+use super::own_time::OwnTime;
 use super::retention::Sweep;
 use super::{Error, backoff};
-use crate::clock::{Clock, SteadyClock, Timestamp, duration_millis, monotonic};
+use crate::clock::{Clock, Timestamp, duration_millis, monotonic};
 use crate::id::{Id, IdSource};
 use crate::store::record::LaneNumber;
 use crate::store::{self, Batch, Store};
@@ -39,7 +40,8 @@ const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 pub struct Core {
     pub(super) store: Store,
     pub(super) clock: Clock,
-    pub(super) steady: SteadyClock,
+    /// The store's own time.
+    pub(super) time: OwnTime,
     pub(super) ids: IdSource,
     pub(super) random: fastrand::Rng,
     pub(super) settings: Settings,
@@ -101,7 +103,7 @@ impl Core {
         }
         let backlog = Backlog::open(&store.batch().event_counts()?, store.batch().held_events()?);
         Ok(Self {
-            steady: SteadyClock::new(clock.clone()),
+            time: OwnTime::open(&store, clock.clone(), &settings)?,
             store,
             clock,
             ids,
@@ -180,12 +182,13 @@ impl Core {
     /// Meets demands, deletes what is too old, and writes the rows of changed lanes. Called once
     /// at the end of a group.
     pub fn settle(&mut self, batch: &mut Batch<'_>) -> Result<(), store::Error> {
-        let now = self.steady.now();
+        let now = self.time.now();
         self.look_at_disk()?;
         self.meet_demands(now, batch)?;
         self.sweep(batch)?;
         self.write_lanes(batch);
         self.write_event_counts(batch);
+        self.write_time(batch);
         Ok(())
     }
 
@@ -196,8 +199,7 @@ impl Core {
 
     /// How long nothing is to be done, if no command comes; `None` for ever.
     pub fn idle_for(&mut self) -> Option<Duration> {
-        let now = self.steady.now().as_millis();
-        let wall = self.clock.now().as_millis();
+        let now = self.time.now().as_millis();
         let due = self
             .lanes
             .values()
@@ -214,9 +216,12 @@ impl Core {
         let sweeps = [&self.task_sweep, &self.event_sweep];
         let sweeps = sweeps.into_iter().filter_map(Sweep::next_ms);
         due.into_iter()
-            .chain(sweeps.map(|at| at.saturating_sub(wall)))
+            .chain(sweeps.map(|at| at.saturating_sub(now)))
             .min()
             .map(Duration::from_millis)
+            .into_iter()
+            .chain(self.time_idle_for())
+            .min()
     }
 
     /// Each worker that has tasks, with its lane's number and its pending tasks.

@@ -1,13 +1,12 @@
 //! Events: received, matched, approved, replayed, and following their tasks to the end.
 
-use sha2::{Digest, Sha256};
-
 use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
 use crate::clock::Timestamp;
 use crate::event::{EventId, State};
 use crate::id::Id;
+use crate::store::keys::delivery_hash;
 use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
 use crate::store::{self, Batch};
 use crate::task::{NewTask, TaskId};
@@ -227,10 +226,11 @@ impl Core {
         batch: &mut Batch<'_>,
         change: impl FnOnce(&mut EventRecord),
     ) {
-        let now = self.wall();
+        let now = self.time.now();
         let mut new = EventRecord {
             stage,
-            updated_ms: now.as_millis(),
+            updated_ms: self.wall().as_millis(),
+            updated_steady_ms: Some(now.as_millis()),
             ..old.clone()
         };
         change(&mut new);
@@ -286,6 +286,7 @@ fn new_record(new: &NewEvent, now_ms: u64) -> EventRecord {
         attributes_bytes: new.attributes_json.len() as u64,
         payload_bytes: new.payload.bytes(),
         prompt_bytes: None,
+        updated_steady_ms: None,
     }
 }
 
@@ -305,25 +306,13 @@ pub(super) fn delete(
     batch: &mut Batch<'_>,
 ) -> Result<(), store::Error> {
     match batch.event(id)? {
-        Some(record) if record.stage.is_ended() && record.updated_ms == ended_ms => {
+        Some(record) if record.kept_since_ms() == Some(ended_ms) => {
             let hash = delivery_hash(&record.source, &record.delivery_id);
             batch.delete_event(id, &record, &hash);
         }
         _ => batch.forget_ended_event(id, ended_ms),
     }
     Ok(())
-}
-
-/// What rows keep of a delivery: half of the SHA-256 of its source and its id.
-fn delivery_hash(source: &str, delivery_id: &str) -> [u8; 16] {
-    // A source's name has no NUL in it.
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(source)
-        .chain_update([0])
-        .chain_update(delivery_id)
-        .finalize()
-        .into();
-    super::tasks::first_half(&digest)
 }
 
 /// The start of a text, `max` bytes at most.
@@ -336,14 +325,6 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_delivery_is_told_by_its_source_and_its_id() {
-        let hashes = [("a", "bc"), ("ab", "c"), ("a", "bd")].map(|(s, d)| delivery_hash(s, d));
-        assert_eq!(hashes[0], delivery_hash("a", "bc"));
-        assert_ne!(hashes[0], hashes[1]);
-        assert_ne!(hashes[0], hashes[2]);
-    }
 
     #[test]
     fn a_text_is_cut_between_characters() {

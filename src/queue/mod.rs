@@ -22,6 +22,7 @@ mod events;
 #[cfg(test)]
 mod faults;
 mod lane;
+mod own_time;
 mod readers;
 mod reading;
 mod retention;

@@ -1,4 +1,5 @@
-//! Ended tasks and events are deleted when they are older than `limits.retention`.
+//! Ended tasks and events are deleted when they are older than `limits.retention`, by the store's
+//! own time.
 
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Sweep {
 impl Core {
     /// Deletes some of what is too old, if it is time.
     pub(super) fn sweep(&mut self, batch: &mut Batch<'_>) -> Result<(), store::Error> {
-        let now = self.wall();
+        let now = self.time.now();
         let retention = self.settings.retention;
         let mut highest = None;
         if self.task_sweep.is_due(now) {

@@ -73,6 +73,7 @@ impl Core {
             error_bytes: None,
             key_hash: hash,
             event: event.map(|event| *event.0.as_bytes()),
+            ended_steady_ms: None,
         };
         lane.waiting = lane.waiting.saturating_add(1);
         lane.may_have_more = true;
@@ -146,11 +147,12 @@ impl Core {
             return Ok(Err(Error::NotFailed { task: id, state }));
         }
         let mut new = old.clone();
-        let due_ms = self.steady.now().as_millis();
+        let due_ms = self.time.now().as_millis();
         new.phase = Phase::Waiting;
         new.failures = 0;
         new.broken_off = 0;
         new.ended_ms = None;
+        new.ended_steady_ms = None;
         new.due_ms = Some(due_ms);
         if new.error_bytes.take().is_some() {
             batch.remove_text(id, Text::Error);

@@ -160,12 +160,12 @@ impl Watchdog {
 
     fn fail(&self) {
         error!("the store's background work failed, the server stops");
+        self.drain.begin(Cause::StoreFailed);
         self.inbox.fail();
         // The commit under way may never return.
         for (reply, _) in self.watch.done() {
             refuse(reply);
         }
         self.board.fail();
-        self.drain.begin(Cause::StoreFailed);
     }
 }

@@ -237,22 +237,42 @@ impl Writer {
                 break;
             }
         }
+        if !self.inbox.has_failed()
+            && let Err(failure) = self.finish()
+        {
+            error!("the store failed at the end: {failure}");
+            self.fail();
+        }
         self.watch.end();
     }
 
+    /// The last commit of a run that ends in order. It has the time; and because another batch
+    /// follows them, damage to those before it is told from one that was never finished.
+    fn finish(&mut self) -> Result<(), store::Error> {
+        let store = self.store.clone();
+        let mut batch = store.batch();
+        self.core.put_time(&mut batch);
+        self.watch.begin(Vec::new());
+        let committed = batch.commit();
+        self.watch.done();
+        committed
+    }
+
     fn fail(&self) {
+        self.drain.begin(Cause::StoreFailed);
         self.inbox.fail();
         for (reply, _) in self.watch.done() {
             refuse(reply);
         }
         self.board.fail();
-        self.drain.begin(Cause::StoreFailed);
     }
 
     fn carry_out(&mut self, group: Vec<Request>) -> Result<(), store::Error> {
         let mut answers = Vec::with_capacity(group.len());
         let committed = self.commit(group, &mut answers);
         if let Err(failure) = committed {
+            // Who is told so must find it so, whatever is asked next.
+            self.fail();
             for (reply, _) in answers {
                 refuse(reply);
             }
@@ -292,8 +312,8 @@ impl Writer {
             match self.core.apply(command, &mut batch) {
                 Ok(answer) => answers.push((reply, answer)),
                 Err(failure) => {
-                    refuse(reply);
-                    group.for_each(|request| refuse(request.reply));
+                    let refused = std::iter::once(reply).chain(group.map(|request| request.reply));
+                    answers.extend(refused.map(|reply| (reply, Err(Error::StoreFailed))));
                     return Err(failure);
                 }
             }
@@ -370,35 +390,4 @@ fn text_bytes(command: &Command) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whether `wait_for_end` returns after `event`; a writer that is not told of never ends.
-    fn wait_is_over_after(event: impl FnOnce(&Inbox)) -> bool {
-        let inbox = Arc::new(Inbox::default());
-        let (over, is_over) = std::sync::mpsc::sync_channel(1);
-        let waiting = Arc::clone(&inbox);
-        let waiter = thread::spawn(move || {
-            waiting.wait_for_end();
-            over.send(()).unwrap();
-        });
-        assert!(is_over.recv_timeout(Duration::from_millis(50)).is_err());
-        event(&inbox);
-        let is_over = is_over.recv_timeout(Duration::from_secs(20)).is_ok();
-        if is_over {
-            waiter.join().unwrap();
-        }
-        is_over
-    }
-
-    #[test]
-    fn closing_waits_for_the_writer() {
-        assert!(wait_is_over_after(Inbox::writer_ended));
-    }
-
-    #[test]
-    fn closing_does_not_wait_for_a_commit_that_never_returns() {
-        // This is all that the watchdog can do; the writer is still in its commit.
-        assert!(wait_is_over_after(Inbox::fail));
-    }
-}
+mod tests;

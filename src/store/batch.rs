@@ -10,7 +10,7 @@ use fjall::{PersistMode, Slice};
 #[cfg(test)]
 use super::faults::Operation;
 use super::keys::{self, Shelf, Text};
-use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
+use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store};
 use crate::id::Id;
 use crate::task::TaskId;
@@ -184,6 +184,19 @@ impl<'a> Batch<'a> {
     /// Removes a worker's part of the queue.
     pub fn delete_lane(&mut self, number: LaneNumber) {
         self.remove(Space::Meta, keys::lane(number));
+    }
+
+    /// What is on disk of the store's own time.
+    pub fn clock(&self) -> Result<Option<ClockRecord>, Error> {
+        let found = self.read(Space::Meta, keys::CLOCK)?;
+        found
+            .map(|bytes| record::decode(&bytes, "the row of the store's time"))
+            .transpose()
+    }
+
+    /// Writes the store's own time.
+    pub fn put_clock(&mut self, clock: &ClockRecord) {
+        self.write(Space::Meta, keys::CLOCK.to_vec(), &record::encode(clock));
     }
 
     /// Writes a worker registered over the API.

@@ -8,34 +8,39 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::journal;
 
 /// The file that the engine writes when the first journal is there.
-const MARKER: &str = "version";
+pub(super) const MARKER: &str = "version";
 
 /// Bytes of the marker: `FJL` and the format's version.
 const MARKER_LENGTH: u64 = 4;
 
 /// Makes sure that the engine finds in `rows` either all of its files or none.
 pub(super) fn check(rows: &Path) -> Result<(), Error> {
+    for path in unused(rows)?.into_iter().flatten() {
+        remove(&path)?;
+    }
+    Ok(())
+}
+
+/// The files that a start removes because nothing was stored yet; `None` where something was.
+pub(super) fn unused(rows: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
     let marker = rows.join(MARKER);
     let journals = journal::journals(rows)?;
     let has_marker = length(&marker)? >= MARKER_LENGTH;
     if has_marker && !journals.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut is_unused = !has_entries(&rows.join("keyspaces"))?;
     for path in &journals {
         is_unused = is_unused && journal::is_blank(path)?;
     }
     if is_unused {
-        for path in journals.iter().chain([&marker]) {
-            remove(path)?;
-        }
-        return Ok(());
+        return Ok(Some(journals.into_iter().chain([marker]).collect()));
     }
     let (place, detail) = if has_marker {
         (rows, "its journals (*.jnl) are missing")

@@ -22,13 +22,15 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// File handles that the engine keeps open.
 const CACHED_FILES: usize = 64;
 
-/// Opens the engine's database in `rows`, which belongs to the data directory `dir`.
-pub(super) fn open(rows: &Path, dir: &Path) -> Result<Database, Error> {
+/// Opens the engine's database in `rows`, which belongs to the data directory `dir`. It has one
+/// background worker, or none: then nothing is written out and no tables are merged.
+///
+/// BOUND: one worker cannot meet the full message channel that stalls it, because `rotate` is
+/// called by the writer and not posted as a message.
+pub(super) fn open(rows: &Path, dir: &Path, workers: usize) -> Result<Database, Error> {
     let builder = Database::builder(rows)
         .cache_size(CACHE_BYTES)
-        // BOUND: one worker cannot meet the full message channel that stalls it, because
-        // `rotate` is called by the writer and not posted as a message.
-        .worker_threads(1)
+        .worker_threads_unchecked(workers)
         .max_cached_files(Some(CACHED_FILES))
         .max_journaling_size(JOURNAL_BYTES_MAX);
     // The engine takes some kinds of damage for its own defects.

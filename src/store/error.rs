@@ -103,6 +103,20 @@ impl std::error::Error for Error {
 
 impl From<fjall::Error> for Error {
     fn from(source: fjall::Error) -> Self {
-        Self::Engine(source)
+        match source {
+            // Rows that were on disk cannot be read any more.
+            fjall::Error::Storage(
+                fjall::LsmError::ChecksumMismatch { .. }
+                | fjall::LsmError::Decompress(_)
+                | fjall::LsmError::InvalidTag(_)
+                | fjall::LsmError::InvalidHeader(_)
+                | fjall::LsmError::InvalidTrailer
+                | fjall::LsmError::Unrecoverable,
+            ) => Self::damaged(
+                "a table of the data directory",
+                format!("{source} ('mecha check --data DIR' finds which)"),
+            ),
+            other => Self::Engine(other),
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Iterator for Export {
                 let space = *space;
                 if let Some(row) = rows.next() {
                     let row = row.map(|(key, value)| ExportedRow { space, key, value });
-                    return Some(row.map_err(|error| Error::Engine(error.into())));
+                    return Some(row.map_err(|error| fjall::Error::from(error).into()));
                 }
             }
             // What an iterator over a keyspace keeps is let go of as soon as it is through.

@@ -152,7 +152,7 @@ fn create(dir: &Path) -> Result<Store, Error> {
     let rows = dir.join("store");
     super::directory::create(&rows)?;
     let lock = journal::lock(dir)?;
-    Store::over(engine::open(&rows, dir)?, dir, lock)
+    Store::over(engine::open(&rows, dir, 1)?, dir, lock)
 }
 
 impl Imported {

@@ -11,6 +11,7 @@ mod scan;
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -34,13 +35,35 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
         .write(true)
         .open(&path)
         .map_err(Error::io(format!("open {}", path.display())))?;
+    wait_for_lock(file, dir, File::try_lock)
+}
+
+/// Keeps servers off the data directory as long as the file is open, and creates nothing: `None`
+/// where no server has ever locked it.
+pub(super) fn lock_for_reading(dir: &Path) -> Result<Option<File>, Error> {
+    let path = dir.join("lock");
+    match File::open(&path) {
+        Ok(file) => wait_for_lock(file, dir, File::try_lock_shared).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io {
+            action: format!("open {}", path.display()),
+            source,
+        }),
+    }
+}
+
+fn wait_for_lock(
+    file: File,
+    dir: &Path,
+    lock: fn(&File) -> Result<(), fs::TryLockError>,
+) -> Result<File, Error> {
     for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => return Ok(file),
             Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
             Err(fs::TryLockError::Error(source)) => {
                 return Err(Error::Io {
-                    action: format!("lock {}", path.display()),
+                    action: format!("lock {}", dir.join("lock").display()),
                     source,
                 });
             }
@@ -51,21 +74,45 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     })
 }
 
+/// What is in the journals.
+#[derive(Debug)]
+pub(super) struct Journals {
+    /// Each journal and the bytes of its whole batches, oldest first.
+    pub(super) files: Vec<(PathBuf, u64)>,
+    /// The number of the one that ends in a batch that was never finished.
+    pub(super) torn: Option<usize>,
+    has_batches: bool,
+}
+
 /// Checks every journal in `rows`, and cuts a torn batch off the last one that holds any.
-///
-/// Journals behind a torn batch may be there, but empty: when a disk is full, the engine may
-/// still begin a new journal behind the batch that it could not write.
 ///
 /// Says whether there are batches at all.
 pub(super) fn check(rows: &Path) -> Result<bool, Error> {
+    let journals = examine(rows)?;
+    if let Some((path, whole)) = journals.torn.and_then(|torn| journals.files.get(torn)) {
+        cut(path, *whole)?;
+        warn!(
+            "cut a batch that was never acknowledged off {}, at byte {whole}",
+            path.display()
+        );
+    }
+    Ok(journals.has_batches)
+}
+
+/// Reads every journal in `rows` and changes nothing.
+///
+/// Journals behind a torn batch may be there, but empty: when a disk is full, the engine may
+/// still begin a new journal behind the batch that it could not write.
+pub(super) fn examine(rows: &Path) -> Result<Journals, Error> {
     let mut last_seqno = None;
-    let mut torn: Option<(PathBuf, u64)> = None;
+    let mut files: Vec<(PathBuf, u64)> = Vec::new();
+    let mut torn: Option<usize> = None;
     for path in journals(rows)? {
         let mut scan = Scan::open(&path, last_seqno)?;
         let whole = scan.whole_batches()?;
         last_seqno = scan.last_seqno;
         let is_empty = scan.is_empty_from(whole)?;
-        if let Some((torn, from)) = &torn
+        if let Some((torn, from)) = torn.and_then(|torn| files.get(torn))
             && (whole > 0 || !is_empty)
         {
             return Err(Error::damaged(
@@ -76,28 +123,25 @@ pub(super) fn check(rows: &Path) -> Result<bool, Error> {
                 ),
             ));
         }
-        if is_empty {
-            continue;
+        if !is_empty {
+            if let Some(next) = scan.next_whole_batch(whole)? {
+                let detail = format!(
+                    "its bytes from {whole} on are no batch, but a whole batch follows at {next}"
+                );
+                return Err(Error::damaged(
+                    format!("journal {}", path.display()),
+                    detail,
+                ));
+            }
+            torn = Some(files.len());
         }
-        if let Some(next) = scan.next_whole_batch(whole)? {
-            let detail = format!(
-                "its bytes from {whole} on are no batch, but a whole batch follows at {next}"
-            );
-            return Err(Error::damaged(
-                format!("journal {}", path.display()),
-                detail,
-            ));
-        }
-        torn = Some((path, whole));
+        files.push((path, whole));
     }
-    if let Some((path, whole)) = torn {
-        cut(&path, whole)?;
-        warn!(
-            "cut a batch that was never acknowledged off {}, at byte {whole}",
-            path.display()
-        );
-    }
-    Ok(last_seqno.is_some())
+    Ok(Journals {
+        files,
+        torn,
+        has_batches: last_seqno.is_some(),
+    })
 }
 
 /// Whether nothing was ever written to a journal.

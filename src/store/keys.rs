@@ -10,15 +10,18 @@
 //! | `texts` | id of an event, `y`, number | a piece of the payload |
 //! | `index` | `w`, lane, phase, id | – (a worker's tasks by state) |
 //! | `index` | `r`, lane, due, id | – (when a failed attempt is repeated) |
-//! | `index` | `e`, ended, id | – (what retention deletes next) |
+//! | `index` | `e`, ended by the store's own time, id | – (what retention deletes next) |
 //! | `index` | `k`, hash of the idempotency key | [`KeyRecord`](super::record::KeyRecord) |
 //! | `index` | `s`, stage, id | – (events by stage) |
-//! | `index` | `x`, updated, id | – (which events retention deletes next) |
+//! | `index` | `x`, updated by the store's own time, id | – (which events retention deletes next) |
 //! | `index` | `d`, hash of source and delivery id | id of the event |
 //! | `meta` | `e` | [`EventCounts`](super::record::EventCounts) |
+//! | `meta` | `t` | [`ClockRecord`](super::record::ClockRecord) |
 //! | `meta` | `v` / `n` / `i` | schema version / run number / highest deleted id |
 //! | `meta` | `l`, lane | [`LaneRecord`](super::record::LaneRecord) |
 //! | `meta` | `w`, name | JSON of a worker registered over the API |
+
+use sha2::{Digest, Sha256};
 
 use super::record::{EventRecord, LaneNumber, Phase, Stage, TaskRecord};
 use crate::event::EventId;
@@ -105,6 +108,7 @@ impl EventText {
 }
 
 pub(super) const EVENT_COUNTS: &[u8] = b"e";
+pub(super) const CLOCK: &[u8] = b"t";
 pub(super) const SCHEMA: &[u8] = b"v";
 pub(super) const RUN: &[u8] = b"n";
 pub(super) const DELETED_ID: &[u8] = b"i";
@@ -131,7 +135,7 @@ pub(super) fn due(lane: LaneNumber, due_ms: u64, id: Id) -> Vec<u8> {
     ])
 }
 
-/// `index`: `e`, ended, id.
+/// `index`: `e`, ended by the store's own time, id.
 pub(super) fn ended(ended_ms: u64, id: Id) -> Vec<u8> {
     joined(&[b"e", &ended_ms.to_be_bytes(), id.as_bytes()])
 }
@@ -157,8 +161,8 @@ pub(super) fn index_of(id: TaskId, record: &TaskRecord) -> Vec<Vec<u8>> {
     if let Some(due_ms) = record.due_ms {
         keys.push(due(record.lane, due_ms, id.0));
     }
-    if let Some(ended_ms) = record.ended_ms {
-        keys.push(ended(ended_ms, id.0));
+    if let Some(since_ms) = record.kept_since_ms() {
+        keys.push(ended(since_ms, id.0));
     }
     keys
 }
@@ -186,9 +190,25 @@ pub(super) fn staged(stage: Stage, id: Id) -> Vec<u8> {
     joined(&[b"s", &[tag], id.as_bytes()])
 }
 
-/// `index`: `x`, updated, id.
+/// `index`: `x`, updated by the store's own time, id.
 pub(super) fn event_ended(updated_ms: u64, id: Id) -> Vec<u8> {
     joined(&[b"x", &updated_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// What rows keep of a delivery: half of the SHA-256 of its source and its id.
+pub fn delivery_hash(source: &str, delivery_id: &str) -> [u8; 16] {
+    // A source's name has no NUL in it.
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(source)
+        .chain_update([0])
+        .chain_update(delivery_id)
+        .finalize()
+        .into();
+    let mut half = [0; 16];
+    half.iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = from);
+    half
 }
 
 /// `index`: `d`, hash.
@@ -199,8 +219,8 @@ pub(super) fn delivery(hash: &[u8; 16]) -> Vec<u8> {
 /// The index rows that an event has, that of its delivery aside.
 pub(super) fn event_index_of(id: EventId, record: &EventRecord) -> Vec<Vec<u8>> {
     let mut keys = vec![staged(record.stage, id.0)];
-    if record.stage.is_ended() {
-        keys.push(event_ended(record.updated_ms, id.0));
+    if let Some(since_ms) = record.kept_since_ms() {
+        keys.push(event_ended(since_ms, id.0));
     }
     keys
 }
@@ -243,6 +263,14 @@ mod tests {
         assert!(ended(u64::MAX - 1, last) < ended(u64::MAX, first));
         assert!(staged(Stage::Received, last) < staged(Stage::Held, first));
         assert!(payload_piece(EventId(first), 255) < payload_piece(EventId(first), 256));
+    }
+
+    #[test]
+    fn a_delivery_is_told_by_its_source_and_its_id() {
+        let hashes = [("a", "bc"), ("ab", "c"), ("a", "bd")].map(|(s, d)| delivery_hash(s, d));
+        assert_eq!(hashes[0], delivery_hash("a", "bc"));
+        assert_ne!(hashes[0], hashes[1]);
+        assert_ne!(hashes[0], hashes[2]);
     }
 
     #[test]

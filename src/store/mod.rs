@@ -9,7 +9,10 @@
 //! can be torn; `journal` builds its check on that.
 
 mod batch;
+pub mod check;
 mod creation;
+#[cfg(test)]
+mod damage;
 mod directory;
 mod engine;
 mod error;
@@ -46,7 +49,7 @@ use self::engine::{index_options, opening, row_options, text_options};
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// The keyspace that a data directory has since this version of the schema.
 const EVENTS_SINCE: (&str, u32) = ("events", 2);
@@ -120,7 +123,28 @@ impl Store {
         creation::check(&rows)?;
         tables::check(&rows)?;
         let has_batches = journal::check(&rows)?;
-        let db = engine::open(&rows, dir)?;
+        let mut store = Self::open_engine(&rows, dir, has_batches, 1, lock)?;
+        store.begin_run()?;
+        Ok(store)
+    }
+
+    /// Opens `mirror`, a copy of the data directory `dir` that nobody else has, to be read alone:
+    /// nothing is written out in the background.
+    fn open_mirror(mirror: &Path, dir: &Path) -> Result<Self, Error> {
+        let rows = mirror.join("store");
+        let has_batches = journal::check(&rows)?;
+        Self::open_engine(&rows, dir, has_batches, 0, journal::lock(mirror)?)
+    }
+
+    /// Opens the engine over `rows`, with so many background workers. Messages name `dir`.
+    fn open_engine(
+        rows: &Path,
+        dir: &Path,
+        has_batches: bool,
+        workers: usize,
+        lock: File,
+    ) -> Result<Self, Error> {
+        let db = engine::open(rows, dir, workers)?;
         let (present, missing): (Vec<_>, Vec<_>) = SPACES
             .into_iter()
             .map(Space::name)
@@ -136,9 +160,7 @@ impl Store {
                 format!("keyspace {name} is missing"),
             ));
         }
-        let mut store = Self::over(db, dir, lock)?;
-        store.begin_run()?;
-        Ok(store)
+        Self::over(db, dir, lock)
     }
 
     /// A store of the engine's keyspaces, which are made where they are missing. No run has begun.

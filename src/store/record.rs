@@ -67,14 +67,22 @@ pub struct TaskRecord {
     pub key_hash: Option<[u8; 16]>,
     /// The event that it was made for, if it was. Since version 2.
     pub event: Option<[u8; 16]>,
+    /// When it completed or failed by the store's own time, which decides how long it is kept.
+    /// Since version 3; before, `ended_ms` did.
+    pub ended_steady_ms: Option<u64>,
 }
 
 impl Row for TaskRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
-        // Version 1 ends in front of `event`; a zero is a field without a value.
-        (version == 1).then(|| [body, &[0]].concat())
+        // Version 1 ends in front of `event`, version 2 behind it; a zero is a field without a
+        // value.
+        match version {
+            1 => Some([body, &[0, 0]].concat()),
+            2 => Some([body, &[0]].concat()),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +113,11 @@ impl TaskRecord {
     /// Whether nothing more happens to it by itself.
     pub fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Completed | Phase::Failed)
+    }
+
+    /// Since when it is kept for `limits.retention`, by the store's own time.
+    pub fn kept_since_ms(&self) -> Option<u64> {
+        self.ended_steady_ms.or(self.ended_ms)
     }
 
     /// Bytes of all its texts.
@@ -189,9 +202,27 @@ pub struct EventRecord {
     pub payload_bytes: u64,
     /// Bytes of the prompt that waits to be approved, if one does.
     pub prompt_bytes: Option<u64>,
+    /// When its stage changed last by the store's own time, which decides how long it is kept.
+    /// Since version 2; before, `updated_ms` did.
+    pub updated_steady_ms: Option<u64>,
 }
 
-impl Row for EventRecord {}
+impl Row for EventRecord {
+    const VERSION: u8 = 2;
+
+    fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
+        (version == 1).then(|| [body, &[0]].concat())
+    }
+}
+
+impl EventRecord {
+    /// Since when it is kept for `limits.retention`, by the store's own time, if it is in a stage
+    /// in which that counts.
+    pub fn kept_since_ms(&self) -> Option<u64> {
+        let since_ms = self.updated_steady_ms.unwrap_or(self.updated_ms);
+        self.stage.is_ended().then_some(since_ms)
+    }
+}
 
 /// An event's state on disk. What its task does on the way to its end is read of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -252,6 +283,17 @@ pub struct EventCounts {
 
 impl Row for EventCounts {}
 
+/// What the store's own time was, and the wall clock beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockRecord {
+    /// The store's own time.
+    pub steady_ms: u64,
+    /// The latest time that the wall clock has ever said.
+    pub wall_ms: u64,
+}
+
+impl Row for ClockRecord {}
+
 /// `row` as bytes of the version that is written.
 pub fn encode<T: Row>(row: &T) -> Vec<u8> {
     // A Vec takes whatever it is given, so this cannot fail; an empty row would be refused when
@@ -289,114 +331,4 @@ pub fn time(ms: Option<u64>) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record() -> TaskRecord {
-        TaskRecord {
-            lane: 7,
-            phase: Phase::Running,
-            attempts: 2,
-            numbered: 3,
-            failures: 1,
-            broken_off: 0,
-            run: 9,
-            created_ms: 1_774_872_000_000,
-            dispatched_ms: Some(1_774_872_000_500),
-            ended_ms: None,
-            due_ms: None,
-            prompt_bytes: 300,
-            context_bytes: None,
-            result_bytes: None,
-            error_bytes: Some(12),
-            key_hash: Some([7; 16]),
-            event: None,
-        }
-    }
-
-    /// The row above as version 1 wrote it, the version aside.
-    fn body_of_version_1() -> Vec<u8> {
-        let mut pinned = vec![7, 1, 2, 3, 1, 0, 9];
-        pinned.extend([0x80, 0xec, 0xf5, 0xf4, 0xd3, 0x33]);
-        pinned.extend([1, 0xf4, 0xef, 0xf5, 0xf4, 0xd3, 0x33]);
-        pinned.extend([0, 0, 0xac, 2, 0, 0, 1, 12, 1]);
-        pinned.extend([7; 16]);
-        pinned
-    }
-
-    #[test]
-    fn rows_of_version_1_are_read() {
-        let bytes = [vec![1], body_of_version_1()].concat();
-        assert_eq!(decode::<TaskRecord>(&bytes, "row").unwrap(), record());
-    }
-
-    #[test]
-    fn rows_of_version_2_are_pinned() {
-        let of_an_event = TaskRecord {
-            event: Some([b'e'; 16]),
-            ..record()
-        };
-        for (row, end) in [
-            (record(), vec![0]),
-            (of_an_event, [vec![1], vec![b'e'; 16]].concat()),
-        ] {
-            let pinned = [vec![2], body_of_version_1(), end].concat();
-            assert_eq!(encode(&row), pinned);
-            assert_eq!(decode::<TaskRecord>(&pinned, "row").unwrap(), row);
-        }
-    }
-
-    #[test]
-    fn rows_of_events_are_pinned() {
-        let event = EventRecord {
-            source: "gh".to_owned(),
-            event_type: "push".to_owned(),
-            delivery_id: "d".to_owned(),
-            actor: Some("a".to_owned()),
-            subject: None,
-            stage: Stage::Skipped,
-            worker: None,
-            task: Some([b't'; 16]),
-            reason: Some("r".to_owned()),
-            created_ms: 1,
-            updated_ms: 2,
-            attributes_bytes: 3,
-            payload_bytes: 4,
-            prompt_bytes: Some(5),
-        };
-        let mut pinned = vec![1, 2, b'g', b'h', 4];
-        pinned.extend(b"push");
-        pinned.extend([1, b'd', 1, 1, b'a', 0, 5, 0, 1]);
-        pinned.extend([b't'; 16]);
-        pinned.extend([1, 1, b'r', 1, 2, 3, 4, 1, 5]);
-        assert_eq!(encode(&event), pinned);
-        assert_eq!(decode::<EventRecord>(&pinned, "row").unwrap(), event);
-        let counts = EventCounts {
-            received: 3,
-            low: [b'0'; 16],
-        };
-        let pinned = [vec![1, 3], vec![b'0'; 16]].concat();
-        assert_eq!(encode(&counts), pinned);
-        assert_eq!(decode::<EventCounts>(&pinned, "row").unwrap(), counts);
-    }
-
-    #[test]
-    fn an_attempt_of_an_earlier_run_is_over() {
-        assert_eq!(record().state(9), State::Dispatched);
-        assert_eq!(record().state(10), State::Pending);
-    }
-
-    #[test]
-    fn damaged_rows_are_errors() {
-        let whole = encode(&record());
-        for cut in 0..whole.len() {
-            assert!(decode::<TaskRecord>(&whole[..cut], "row").is_err(), "{cut}");
-        }
-        let mut longer = whole.clone();
-        longer.push(0);
-        assert!(decode::<TaskRecord>(&longer, "row").is_err());
-        let mut newer = whole;
-        newer[0] = 200;
-        assert!(decode::<TaskRecord>(&newer, "row").is_err());
-    }
-}
+mod tests;

@@ -3,86 +3,155 @@
 //! The engine takes a keyspace without its list for one that was never finished and deletes it
 //! with all its tables; without the list of keyspaces it deletes all of them. It does not compare
 //! a list with the checksum that is kept for it, and a damaged one may ask for so much memory
-//! that the process aborts.
+//! that the process aborts; so may a damaged table, by the contents that stand at its end.
+//!
+//! Small tables are read whole, which are all of the engine's list of keyspaces and of the settings,
+//! and in a small store all there are. Of larger ones the contents at their end are read. What is read of
+//! them later is compared with checksums by the engine itself, block by block: damage there is an error of
+//! whoever reads it, and never another row. `mecha check --data` reads all tables whole.
 //!
 //! The format is that of lsm-tree 3.1.10 (`version/persist.rs`), which Cargo.lock pins. A
 //! keyspace's file `current` is 25 bytes: the number of its list (8), XXH3-128 of the list's
 //! file `v<number>` (16), 0; all little-endian. Keyspace 0 is the list of keyspaces.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+mod list;
 
-use xxhash_rust::xxh3::xxh3_128;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+pub(super) use self::list::Listed;
 use super::Error;
 
-/// Checks the list of each keyspace in `rows`.
-pub(super) fn check(rows: &Path) -> Result<(), Error> {
+/// BOUND: a table of more bytes is not read whole when the store is opened.
+const WHOLE_BYTES_MAX: u64 = 1 << 20;
+
+/// A keyspace as its list has it.
+#[derive(Debug)]
+pub(super) struct Keyspace {
+    /// Its directory.
+    pub(super) dir: PathBuf,
+    /// The file of its list.
+    pub(super) list: PathBuf,
+    /// The tables that it consists of.
+    pub(super) tables: Vec<Listed>,
+}
+
+impl Keyspace {
+    /// The file of one of its tables.
+    pub(super) fn table(&self, table: &Listed) -> PathBuf {
+        self.dir.join("tables").join(table.number.to_string())
+    }
+}
+
+/// Checks the list of each keyspace in `rows`, and that each table on it is there.
+pub(super) fn check(rows: &Path) -> Result<Vec<Keyspace>, Error> {
     let dir = rows.join("keyspaces");
-    let mut keyspaces = Vec::new();
+    let mut dirs = Vec::new();
     for entry in entries(&dir)? {
         if entry.is_dir() {
-            keyspaces.push(entry);
+            dirs.push(entry);
         }
     }
-    for keyspace in &keyspaces {
-        let current = keyspace.join("current");
-        let place = || format!("file {}", current.display());
-        let bytes = match fs::read(&current) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let is_first = keyspace.ends_with("0");
-                if is_first && keyspaces.len() == 1 {
-                    continue;
-                }
-                if is_first || !entries(&keyspace.join("tables"))?.is_empty() {
-                    return Err(Error::damaged(place(), "it is missing"));
-                }
-                // A keyspace that was never finished has no tables.
-                continue;
-            }
-            Err(source) => {
-                return Err(Error::Io {
-                    action: format!("read {}", current.display()),
-                    source,
-                });
-            }
+    let mut keyspaces = Vec::new();
+    let count = dirs.len();
+    for dir in dirs {
+        let Some(keyspace) = read(dir, count)? else {
+            continue;
         };
-        let Some((number, [checksum @ .., 0])) = bytes
-            .split_first_chunk::<8>()
-            .and_then(|(number, rest)| Some((number, <&[u8; 17]>::try_from(rest).ok()?)))
-        else {
-            return Err(Error::damaged(place(), "it names no list of tables"));
-        };
-        let list = keyspace.join(format!("v{}", u64::from_le_bytes(*number)));
-        let bytes = match fs::read(&list) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::damaged(
-                    place(),
-                    format!("the list that it names, {}, is missing", list.display()),
-                ));
+        for table in &keyspace.tables {
+            let path = keyspace.table(table);
+            if list::check_contents(&path)? <= WHOLE_BYTES_MAX {
+                check_table(&path, table)?;
             }
-            Err(source) => {
-                return Err(Error::Io {
-                    action: format!("read {}", list.display()),
-                    source,
-                });
+        }
+        keyspaces.push(keyspace);
+    }
+    Ok(keyspaces)
+}
+
+/// Reads a table whole and compares it with the checksum that its list has.
+pub(super) fn check_table(path: &Path, table: &Listed) -> Result<u64, Error> {
+    let action = || Error::io(format!("read {}", path.display()));
+    let mut file = File::open(path).map_err(action())?;
+    let mut hash = Xxh3::new();
+    let mut bytes = 0_u64;
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let count = file.read(&mut chunk).map_err(action())?;
+        if count == 0 {
+            break;
+        }
+        hash.update(chunk.get(..count).unwrap_or_default());
+        bytes = bytes.saturating_add(count as u64);
+    }
+    if hash.digest128() != table.checksum {
+        return Err(Error::damaged(
+            format!("table {}", path.display()),
+            "its checksum is wrong",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Reads the list of the keyspace in `dir`, one of `count`; `None` where it was never finished.
+fn read(dir: PathBuf, count: usize) -> Result<Option<Keyspace>, Error> {
+    let current = dir.join("current");
+    let place = || format!("file {}", current.display());
+    let bytes = match fs::read(&current) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_first = dir.ends_with("0");
+            if is_first && count == 1 {
+                return Ok(None);
             }
-        };
-        if xxh3_128(&bytes).to_le_bytes() != *checksum {
+            if is_first || !entries(&dir.join("tables"))?.is_empty() {
+                return Err(Error::damaged(place(), "it is missing"));
+            }
+            // A keyspace that was never finished has no tables.
+            return Ok(None);
+        }
+        Err(source) => {
+            return Err(Error::Io {
+                action: format!("read {}", current.display()),
+                source,
+            });
+        }
+    };
+    let Some((number, [checksum @ .., 0])) = bytes
+        .split_first_chunk::<8>()
+        .and_then(|(number, rest)| Some((number, <&[u8; 17]>::try_from(rest).ok()?)))
+    else {
+        return Err(Error::damaged(place(), "it names no list of tables"));
+    };
+    let list = dir.join(format!("v{}", u64::from_le_bytes(*number)));
+    let bytes = match fs::read(&list) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::damaged(
-                format!("file {}", list.display()),
-                "its checksum is wrong",
+                place(),
+                format!("the list that it names, {}, is missing", list.display()),
             ));
         }
+        Err(source) => {
+            return Err(Error::Io {
+                action: format!("read {}", list.display()),
+                source,
+            });
+        }
+    };
+    let damaged = |detail| Error::damaged(format!("file {}", list.display()), detail);
+    if xxh3_128(&bytes).to_le_bytes() != *checksum {
+        return Err(damaged("its checksum is wrong"));
     }
-    Ok(())
+    let tables = list::tables(&bytes).ok_or_else(|| damaged("it lists no tables"))?;
+    Ok(Some(Keyspace { dir, list, tables }))
 }
 
 /// What is in `dir`, which may be missing.
-fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::Io {
         action: format!("read {}", dir.display()),
         source,
@@ -101,7 +170,6 @@ mod tests {
     use super::super::Store;
     use super::*;
     use crate::id::Id;
-    use std::path::PathBuf;
 
     /// A data directory with a row in each keyspace, written out to tables where `in_tables`.
     fn store(dir: &Path, in_tables: bool) {

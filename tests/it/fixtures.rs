@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mecha::clock::Clock;
+use mecha::clock::{Clock, Timestamp};
 use mecha::drain::Drain;
 use mecha::event::{self, Attribute};
 use mecha::queue::{Error, EventFilter, Filter, Queue, Settings};
@@ -175,6 +175,75 @@ fn a_data_directory_of_version_2_is_read() {
         let task = queue.find(approved.task.unwrap()).await.unwrap().unwrap();
         assert_eq!(task.prompt, "Look at #2");
         assert_eq!(queue.pending(&"absent".parse().unwrap()), 1);
+    });
+    queue.close();
+}
+
+/// In version 3 rows know since when they are kept by the store's own time.
+#[test]
+fn a_data_directory_of_version_3_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v3"),
+        dir.path(),
+    );
+    let store = Store::open(dir.path()).unwrap();
+    let settings = Settings {
+        queue: 100,
+        retention: Duration::from_secs(86_400),
+        disk_reserve: 0,
+    };
+    // Nothing of it is deleted, though a clock that is ahead by centuries says that it is old.
+    let clock = Clock::by_hand(Timestamp::from_millis(20_000_000_000_000));
+    let queue = Queue::open(store, clock.clone(), settings, Drain::new()).unwrap();
+    smol::block_on(async {
+        // A group is carried out, and with it what is too old is deleted.
+        queue.configure(settings).await.unwrap();
+        let page = queue
+            .list(Filter {
+                limit: 10,
+                ..Filter::default()
+            })
+            .await
+            .unwrap();
+        let ids = page.tasks.iter().map(|(id, _)| *id).collect();
+        let tasks = queue.load(ids).await.unwrap();
+        let seen: Vec<_> = tasks
+            .iter()
+            .map(|task| (task.prompt.as_str(), task.state, task.attempts))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("Review #1", State::Completed, 1),
+                ("wait", State::Pending, 0),
+                ("hang", State::Pending, 1),
+                ("bad", State::Failed, 1),
+                ("ok 1", State::Completed, 1),
+            ]
+        );
+        let filter = EventFilter {
+            limit: 10,
+            ..EventFilter::default()
+        };
+        assert_eq!(
+            queue
+                .list_events(filter.clone())
+                .await
+                .unwrap()
+                .events
+                .len(),
+            4
+        );
+        clock.pass(settings.retention);
+        queue.configure(settings).await.unwrap();
+        let page = queue.list_events(filter).await.unwrap();
+        assert_eq!(page.events.len(), 0);
+        assert_eq!(
+            queue.find(tasks[1].id).await.unwrap().unwrap().state,
+            State::Pending
+        );
+        assert_eq!(queue.find(tasks[4].id).await.unwrap(), None);
     });
     queue.close();
 }

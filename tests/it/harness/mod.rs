@@ -25,5 +25,7 @@ pub(crate) use program::{Outcome, Program, is_running};
 pub(crate) use relay::Relay;
 pub(crate) use request::Request;
 pub(crate) use response::Response;
-pub(crate) use server::{Server, Stopped, command_worker, endpoint_worker, offline_worker, server};
+pub(crate) use server::{
+    Launch, Server, Stopped, command_worker, endpoint_worker, offline_worker, server,
+};
 pub(crate) use time::{now, stays, wait_for, wait_until};

@@ -23,6 +23,8 @@ use mecha::task::{Idempotency, NewTask, State, TaskId};
 use mecha::worker::WorkerName;
 
 const QUEUE_MAX: u64 = 12;
+/// What may pass while the process is down, as far as the store believes: a tenth of the retention.
+const UNSEEN_MS_MAX: u64 = 360_000;
 const RETENTION: Duration = Duration::from_secs(3_600);
 const WORKERS: [&str; 3] = ["alpha", "beta", "gamma"];
 const BACKOFF: Duration = Duration::from_secs(30);
@@ -41,6 +43,8 @@ struct ModelTask {
     /// When it may be claimed again after a failure.
     due: Option<u64>,
     ended: Option<u64>,
+    /// When it ended by the store's own time.
+    kept_since: Option<u64>,
     /// The run that numbered its last attempt.
     run: u64,
     key: Option<u32>,
@@ -59,6 +63,7 @@ impl ModelTask {
             broken_off: 0,
             due: None,
             ended: None,
+            kept_since: None,
             run,
             key: None,
             result: None,
@@ -96,7 +101,10 @@ struct Model {
     /// Every attempt number that was ever granted.
     shown: BTreeSet<(TaskId, u32)>,
     refused: BTreeSet<(TaskId, u32)>,
+    /// The store's own time.
     steady: u64,
+    /// That time as it is on disk, and the latest that the wall clock ever said then.
+    saved: Option<(u64, u64)>,
     highest: Option<Id>,
     events: Events,
 }
@@ -167,7 +175,11 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let random = fastrand::Rng::with_seed(seed);
         self.core = Some(Core::open(store.clone(), self.clock.clone(), settings, random).unwrap());
         self.store = Some(store);
-        self.model.steady = self.clock.now().as_millis();
+        let wall = self.clock.now().as_millis();
+        self.model.steady = match self.model.saved {
+            Some((steady, known)) => steady + wall.saturating_sub(known).min(UNSEEN_MS_MAX),
+            None => wall,
+        };
     }
 
     /// The process dies and is started again.
@@ -186,16 +198,30 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         self.compare_all();
     }
 
+    /// Time passes, or somebody sets the clock, which changes no delay and keeps nothing longer or
+    /// shorter.
     fn move_clock(&mut self) {
+        const YEAR: u64 = 365 * 86_400_000;
         let now = self.clock.now().as_millis();
-        let to = match self.choose(8) {
-            0 => now.saturating_sub(7_200_000),
-            1 => now + 1_800_000,
-            2 => now + 4_000_000,
-            _ => now + u64::from(self.choose(60_000)),
+        let jump = match self.choose(12) {
+            0 => Some(now.saturating_sub(7_200_000)),
+            1 => Some(now + 7_200_000),
+            2 => Some(now.saturating_sub(10 * YEAR)),
+            3 => Some((now + 10 * YEAR).min(9_000 * YEAR)),
+            4 => Some(0),
+            5 => Some(1_774_872_000_000),
+            _ => None,
         };
-        self.clock.set(Timestamp::from_millis(to));
-        self.model.steady = self.model.steady.max(to);
+        if let Some(to) = jump {
+            self.clock.set(Timestamp::from_millis(to));
+        }
+        let passed = match self.choose(8) {
+            1 => 1_800_000,
+            2 => 4_000_000,
+            _ => u64::from(self.choose(60_000)),
+        };
+        self.clock.pass(Duration::from_millis(passed));
+        self.model.steady += passed;
     }
 
     fn group(&mut self, trouble: &mut impl Trouble) {
@@ -247,6 +273,12 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             self.learn(command, &answer, &expected, &what);
         }
         self.core.as_mut().unwrap().settle(&mut batch)?;
+        let (steady, saved) = (self.model.steady, self.model.saved);
+        let is_old = |age: u64| saved.is_none_or(|(saved, _)| steady - saved >= age);
+        if !batch.is_empty() && is_old(1_000) {
+            let known = saved.map_or(0, |(_, known)| known);
+            self.model.saved = Some((steady, known.max(self.clock.now().as_millis())));
+        }
         batch.commit()?;
         store.rotate().map(drop)
     }
@@ -489,9 +521,10 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 task.failures = 0;
                 task.broken_off = 0;
                 task.ended = None;
+                task.kept_since = None;
                 task.due = Some(steady);
                 let now = self.clock.now().as_millis();
-                self.model.events.follow(id, State::Pending, now);
+                self.model.events.follow(id, State::Pending, (now, steady));
             }
             _ => {}
         }
@@ -546,11 +579,13 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     fn end(&mut self, id: TaskId, state: State) {
         let now = self.clock.now().as_millis();
+        let steady = self.model.steady;
         let task = self.model.tasks.get_mut(&id).unwrap();
         task.state = state;
         task.due = None;
         task.ended = Some(now);
-        self.model.events.follow(id, state, now);
+        task.kept_since = Some(steady);
+        self.model.events.follow(id, state, (now, steady));
     }
 
     /// Ids rise, those of tasks and of events together.
@@ -614,13 +649,12 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     }
 
     fn sweep(&mut self) {
-        let now = self.clock.now().as_millis();
-        let kept_from = now.saturating_sub(duration_millis(RETENTION));
+        let kept_from = (self.model.steady).saturating_sub(duration_millis(RETENTION));
         let old: Vec<_> = self
             .model
             .tasks
             .iter()
-            .filter(|(_, task)| task.ended.is_some_and(|ended| ended <= kept_from))
+            .filter(|(_, task)| task.kept_since.is_some_and(|since| since <= kept_from))
             .map(|(id, task)| (*id, task.key))
             .collect();
         for (id, key) in old {

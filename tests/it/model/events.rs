@@ -25,6 +25,8 @@ pub(super) struct ModelEvent {
     stage: Stage,
     task: Option<TaskId>,
     updated: u64,
+    /// The same by the store's own time.
+    kept_since: u64,
     payload: String,
 }
 
@@ -42,7 +44,7 @@ impl Events {
     }
 
     /// A task that an event may have has gone to another state.
-    pub(super) fn follow(&mut self, task: TaskId, to: task::State, now: u64) {
+    pub(super) fn follow(&mut self, task: TaskId, to: task::State, now: (u64, u64)) {
         let stage = match to {
             task::State::Pending | task::State::Dispatched => Stage::Open,
             task::State::Completed => Stage::Completed,
@@ -51,13 +53,13 @@ impl Events {
         for event in self.all.values_mut() {
             if event.task == Some(task) && event.stage != stage {
                 event.stage = stage;
-                event.updated = now;
+                (event.updated, event.kept_since) = now;
             }
         }
     }
 
     pub(super) fn sweep(&mut self, kept_from: u64) {
-        let old = |event: &ModelEvent| event.stage.is_ended() && event.updated <= kept_from;
+        let old = |event: &ModelEvent| event.stage.is_ended() && event.kept_since <= kept_from;
         let deliveries = &mut self.deliveries;
         self.all.retain(|_, event| {
             let is_old = old(event);
@@ -221,7 +223,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
 
     /// Takes over what a command about an event did.
     pub(super) fn learn_event(&mut self, command: &Command, outcome: &Outcome, batch: &Batch<'_>) {
-        let now = self.clock.now().as_millis();
+        let now = (self.clock.now().as_millis(), self.model.steady);
         match command {
             Command::Receive(new) => self.learn_receive(new, outcome, now),
             Command::Settle { event, decision } | Command::Replay { event, decision } => {
@@ -239,7 +241,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         }
     }
 
-    fn learn_receive(&mut self, new: &NewEvent, outcome: &Outcome, now: u64) {
+    fn learn_receive(&mut self, new: &NewEvent, outcome: &Outcome, now: (u64, u64)) {
         let known = self.known(new).map(|(id, event)| (id, event.clone()));
         match (outcome, known) {
             (Outcome::Duplicate { event, state, task }, Some((id, known))) => {
@@ -252,7 +254,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 let again = ModelEvent {
                     stage: Stage::Received,
                     task: None,
-                    updated: now,
+                    updated: now.0,
+                    kept_since: now.1,
                     ..known
                 };
                 self.model.events.all.insert(id, again);
@@ -265,7 +268,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     delivery,
                     stage: Stage::Received,
                     task: None,
-                    updated: now,
+                    updated: now.0,
+                    kept_since: now.1,
                     payload: new.delivery.payload.clone(),
                 };
                 self.model.events.all.insert(*event, received);
@@ -274,7 +278,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         }
     }
 
-    fn decide(&mut self, id: EventId, decision: &Decision, now: u64, batch: &Batch<'_>) {
+    fn decide(&mut self, id: EventId, decision: &Decision, now: (u64, u64), batch: &Batch<'_>) {
         let (stage, task) = match decision {
             Decision::Skip { .. } => (Stage::Skipped, None),
             Decision::Fail { .. } => (Stage::Failed, None),
@@ -293,7 +297,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let event = self.model.events.all.get_mut(&id).unwrap();
         event.stage = stage;
         event.task = task;
-        event.updated = now;
+        (event.updated, event.kept_since) = now;
     }
 
     pub(super) fn compare_events(&self) {

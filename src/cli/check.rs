@@ -109,10 +109,7 @@ fn summary(dir: &Path, report: &Report) -> String {
         let _ = writeln!(text, "  {name:<9} {value}");
     };
     if let Some(schema) = report.schema {
-        line(
-            "schema",
-            format!("version {schema}, opened {} times", report.runs),
-        );
+        line("schema", format!("version {schema}, run {}", report.runs));
         let tasks = &report.tasks;
         let pending = format!(
             "{} pending ({} of them running)",
@@ -147,8 +144,7 @@ fn summary(dir: &Path, report: &Report) -> String {
         (_, false) => "would be refused or fail later: see the problems below".to_owned(),
         (None, true) => "goes well: every record can be read, and they agree".to_owned(),
         (Some((path, from)), true) => format!(
-            "goes well: it cuts a batch that was never finished off {}, at byte {from}; nothing \
-             acknowledged is lost",
+            "goes well: it cuts a batch that was never finished off {}, at byte {from}",
             shown(path)
         ),
     };

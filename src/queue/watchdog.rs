@@ -160,8 +160,7 @@ impl Watchdog {
 
     fn fail(&self) {
         error!("the store's background work failed, the server stops");
-        self.drain.begin(Cause::StoreFailed);
-        self.inbox.fail();
+        self.inbox.fail(|| self.drain.begin(Cause::StoreFailed));
         // The commit under way may never return.
         for (reply, _) in self.watch.done() {
             refuse(reply);

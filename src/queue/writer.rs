@@ -151,13 +151,15 @@ impl Inbox {
         Some(state.requests.drain(..count).collect())
     }
 
-    /// Refuses what waits and what comes: the store has failed.
-    pub(super) fn fail(&self) {
+    /// Refuses what waits and what comes: the store has failed. Before anybody is told so, `tell`
+    /// gives the order to stop: what is asked next must find it so.
+    pub(super) fn fail(&self, tell: impl FnOnce()) {
         let mut state = self.lock();
         self.has_failed.store(true, Ordering::SeqCst);
         state.is_closed = true;
         let left = std::mem::take(&mut state.requests);
         drop(state);
+        tell();
         self.ended.notify_all();
         for request in left {
             refuse(request.reply);
@@ -259,8 +261,7 @@ impl Writer {
     }
 
     fn fail(&self) {
-        self.drain.begin(Cause::StoreFailed);
-        self.inbox.fail();
+        self.inbox.fail(|| self.drain.begin(Cause::StoreFailed));
         for (reply, _) in self.watch.done() {
             refuse(reply);
         }

@@ -10,7 +10,7 @@ use fjall::Readable;
 use super::check;
 use super::keys::Text;
 use super::record::{LaneRecord, Phase, TaskRecord};
-use super::{Error, Store, journal};
+use super::{Error, SPACES, Space, Store, journal};
 use crate::clock::Timestamp;
 use crate::id::{Id, IdSource};
 use crate::task::TaskId;
@@ -25,11 +25,11 @@ type Rows = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
 fn rows(store: &Store) -> Result<Rows, Error> {
     let snapshot = store.db.snapshot();
     let mut rows = Rows::new();
-    for (number, space) in store.spaces().into_iter().enumerate() {
-        for row in snapshot.iter(space) {
+    for (number, space) in SPACES.into_iter().enumerate() {
+        for row in snapshot.iter(store.space(space)) {
             let (key, value) = row.into_inner()?;
             // What a start writes differs from start to start.
-            if number != 3 || !matches!(&key[..], b"n" | b"v" | b"t") {
+            if space != Space::Meta || !matches!(&key[..], b"n" | b"v" | b"t") {
                 rows.insert((number, key.to_vec()), value.to_vec());
             }
         }

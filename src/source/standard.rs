@@ -5,8 +5,8 @@
 //! `whpk_…`. A delivery brings a list of signatures, of which any may match; versions that are not
 //! known are passed over (github.com/standard-webhooks/standard-webhooks).
 //!
-//! BOUND: checking an Ed25519 signature reads the whole body each time, so that of those only
-//! [`ED25519_TRIED_MAX`] are tried.
+//! BOUND: checking an Ed25519 signature reads the whole body for each key, so that a delivery has
+//! [`ED25519_CHECKS_MAX`] of these checks at most.
 
 use data_encoding::BASE64;
 use ed25519_compact::{PublicKey, Signature};
@@ -49,8 +49,9 @@ fn names(headers: &dyn Headers) -> &'static Names {
 /// Seconds between sending and receiving at most, either way.
 const TOLERANCE_SECONDS: u64 = 5 * 60;
 
-/// Ed25519 signatures of a list that are tried at most.
-const ED25519_TRIED_MAX: usize = 4;
+/// Ed25519 checks, of one signature with one key, at most: four signatures with four keys, or one
+/// with each of as many as a source may have.
+const ED25519_CHECKS_MAX: usize = 16;
 
 /// Bytes of a shared secret, as the specification has them.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -126,7 +127,7 @@ impl Signatures {
     fn check_list(&self, list: &str, tags: &Tags, signed: &[&[u8]]) -> Result<(), Rejection> {
         let mut is_any_read = false;
         let mut accepted = false;
-        let mut public_tried = 0;
+        let mut checks = 0;
         for entry in list.split(' ').take(TRIED_MAX) {
             let Some((version, encoded)) = entry.split_once(',') else {
                 continue;
@@ -136,8 +137,8 @@ impl Signatures {
             };
             match version {
                 "v1" => accepted |= tags.accepts(&tag),
-                "v1a" if public_tried < ED25519_TRIED_MAX => {
-                    public_tried += 1;
+                "v1a" if checks + self.public.len() <= ED25519_CHECKS_MAX => {
+                    checks += self.public.len();
                     accepted |= self.accepts_public(&tag, signed);
                 }
                 _ => continue,

@@ -75,9 +75,9 @@ async fn read_wanted(
         Framing::Length(length) => {
             let acquiring = budget.acquire_within(length, timing.budget);
             let permit = wire.deadline.guard(Phase::Ended, acquiring).await?;
-            let permit = permit.ok_or_else(|| overloaded(timing))?;
+            let mut permit = permit.ok_or_else(|| overloaded(timing))?;
             go_on(wire, incoming, timing).await?;
-            let body = read_fixed(wire, length, timing).await?;
+            let body = read_fixed(wire, length, &mut permit, timing).await?;
             Ok((body, permit))
         }
         Framing::Chunked => {
@@ -113,22 +113,42 @@ async fn go_on(wire: &Wire, incoming: &Incoming, timing: &Timing) -> Result<(), 
     Ok(())
 }
 
-async fn read_fixed(wire: &mut Wire, length: u64, timing: &Timing) -> Result<Vec<u8>, Stop> {
+async fn read_fixed(
+    wire: &mut Wire,
+    length: u64,
+    permit: &mut Permit,
+    timing: &Timing,
+) -> Result<Vec<u8>, Stop> {
     // The length is within the budget, which counts memory.
     let length = usize::try_from(length).map_err(|_| too_large(usize::MAX as u64))?;
     let at_hand = wire.inbox.len().min(length);
     let mut body = Vec::with_capacity(at_hand.max(length.min(BODY_START_MAX)));
     body.extend(wire.inbox.drain(..at_hand));
-    let pace = Pace::new(timing);
+    let mut pace = Pace::new(timing);
     while body.len() < length {
-        pace.set_deadline(wire, body.len());
+        if pace.spent() >= timing.reservation {
+            permit.shrink_to(body.capacity() as u64);
+        }
         let left = length - body.len();
         if body.len() == body.capacity() {
             // BOUND: doubles with what has arrived, and ends with what was announced.
-            body.reserve_exact(left.min(body.len().max(BODY_READ_MIN)));
+            let more = left.min(body.len().max(BODY_READ_MIN));
+            let needed = (body.len() + more) as u64;
+            pace.grow(wire, permit, needed).await?;
+            body.reserve_exact(more);
         }
+        // Memory that is kept and not filled is given back when its time is over.
+        let is_kept = permit.bytes() > body.capacity() as u64;
+        let patience = pace.patience(body.len());
+        let kept_for = timing.reservation.saturating_sub(pace.spent());
+        let ends_keeping = is_kept && kept_for < patience;
+        let until = if ends_keeping { kept_for } else { patience };
+        wire.deadline.set(until);
         let room = (body.capacity() - body.len()).min(left).min(BODY_READ_MAX);
         let read = wire.read_behind(&mut body, room).await;
+        if ends_keeping && matches!(read, Err(Cut::Expired)) {
+            continue;
+        }
         pace.check(read, || format!("{} of {length} bytes", body.len()))?;
     }
     wire.deadline.clear();
@@ -163,7 +183,7 @@ async fn read_chunked(
                 }
                 wire.inbox.clear();
                 at = 0;
-                pace.set_deadline(wire, received);
+                wire.deadline.set(pace.patience(received));
                 let read = wire.fill(BODY_READ_MIN).await;
                 received += pace.check(read, || format!("{held} bytes and no last chunk"))?;
             }
@@ -173,18 +193,10 @@ async fn read_chunked(
                     return Err(too_large(limit).into());
                 }
                 if needed > permit.bytes() {
-                    let waiting_since = monotonic();
                     // What is needed, and with a body that is large already, some more.
-                    let step = held
-                        .min(PERMIT_STEP)
-                        .min(limit - permit.bytes())
-                        .max(needed - permit.bytes());
-                    wire.deadline.clear();
-                    let growing = permit.grow_within(step, timing.budget);
-                    if !wire.deadline.guard(Phase::Ended, growing).await? {
-                        return Err(overloaded(timing).into());
-                    }
-                    pace.pause(waiting_since);
+                    let step = held.min(PERMIT_STEP).min(limit - permit.bytes());
+                    let wanted = permit.bytes().saturating_add(step).max(needed);
+                    pace.grow(wire, &mut permit, wanted).await?;
                 }
                 let data = wire.inbox.get(at..at + length);
                 body.extend_from_slice(data.unwrap_or_default());
@@ -230,7 +242,7 @@ pub(super) async fn skip_body(
             wire.deadline.clear();
             return Ok(());
         }
-        pace.set_deadline(wire, skipped);
+        wire.deadline.set(pace.patience(skipped));
         let read = wire.fill(KEPT_BUFFER).await;
         pace.check(read, || format!("{skipped} of {length} bytes"))?;
     }
@@ -250,24 +262,40 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// Sets when the next bytes must be there. However fast a body came, it may not stop for
-    /// longer than [`Timing::body_pause`].
-    fn set_deadline(&self, wire: &Wire, received: usize) {
+    /// How long the next bytes may take. However fast a body came, it may not stop for longer than
+    /// [`Timing::body_pause`].
+    fn patience(&self, received: usize) -> Duration {
         let earned_ms = (received as u64).saturating_mul(1_000) / BODY_BYTES_PER_SECOND;
         let earned = Duration::from_millis(earned_ms);
-        let spent = monotonic().saturating_duration_since(self.began);
         let left = self
             .timing
             .body
             .saturating_add(earned)
-            .saturating_sub(spent);
-        wire.deadline.set(left.min(self.timing.body_pause));
+            .saturating_sub(self.spent());
+        left.min(self.timing.body_pause)
     }
 
-    /// Leaves out of the account the time since `since`, in which the server did not read.
-    fn pause(&mut self, since: Instant) {
-        let paused = monotonic().saturating_duration_since(since);
+    /// Grows a permit to `bytes`. The time in which the server waits for memory, and does not
+    /// read, is left out of the account.
+    async fn grow(&mut self, wire: &Wire, permit: &mut Permit, bytes: u64) -> Result<(), Stop> {
+        let missing = bytes.saturating_sub(permit.bytes());
+        if missing == 0 {
+            return Ok(());
+        }
+        let waiting_since = monotonic();
+        wire.deadline.clear();
+        let growing = permit.grow_within(missing, self.timing.budget);
+        if !wire.deadline.guard(Phase::Ended, growing).await? {
+            return Err(overloaded(self.timing).into());
+        }
+        let paused = monotonic().saturating_duration_since(waiting_since);
         self.began = self.began.checked_add(paused).unwrap_or(self.began);
+        Ok(())
+    }
+
+    /// How long the body has been coming.
+    fn spent(&self) -> Duration {
+        monotonic().saturating_duration_since(self.began)
     }
 
     fn check(

@@ -49,6 +49,9 @@ pub struct Timing {
     pub answer: Duration,
     /// Memory for a body, to become free.
     pub budget: Duration,
+    /// A body whose length was announced keeps the memory for all of it. After that it has what
+    /// it has filled, so that announcing much and sending little holds up nobody.
+    pub reservation: Duration,
     /// A handler, before the server begins to look whether its client is still there.
     pub watch: Duration,
     /// A client that has closed its side and may still want its answer.
@@ -68,6 +71,7 @@ impl Default for Timing {
             idle: Duration::from_secs(75),
             answer: Duration::from_secs(30),
             budget: Duration::from_secs(5),
+            reservation: Duration::from_secs(1),
             watch: Duration::from_secs(1),
             half_closed: Duration::from_secs(1),
             linger_pause: Duration::from_secs(1),

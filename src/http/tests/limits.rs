@@ -90,6 +90,37 @@ fn a_body_waits_for_memory_and_is_shed() {
 }
 
 #[test]
+fn memory_that_was_announced_and_is_not_filled_goes_to_others() {
+    let budget = Budget::new(100_000);
+    let mut options = Options {
+        budget: budget.clone(),
+        ..options()
+    };
+    options.timing.body = Duration::from_secs(20);
+    options.timing.body_pause = Duration::from_secs(20);
+    options.timing.reservation = Duration::from_millis(300);
+    options.timing.budget = Duration::from_secs(20);
+    let server = Running::with(options);
+    let mut announcing = server.connect();
+    announcing
+        .write_all((post(100_000) + "x").as_bytes())
+        .unwrap();
+    let start = monotonic();
+    while budget.free() > 0 && took(start) < Duration::from_secs(10) {
+        thread::yield_now();
+    }
+    assert_eq!(budget.free(), 0, "what was announced is kept at first");
+    let start = monotonic();
+    let text = server.ask(post(20_000) + &"x".repeat(20_000));
+    assert_eq!(statuses(&text), ["200"]);
+    assert!(took(start) < Duration::from_secs(10));
+    // What is slow may still come.
+    let rest = "x".repeat(99_999);
+    announcing.write_all(rest.as_bytes()).unwrap();
+    assert_eq!(one(&mut announcing).0, 200);
+}
+
+#[test]
 fn a_slow_head_is_refused_and_an_idle_connection_closed_without_a_word() {
     let mut options = options();
     options.timing.idle = Duration::from_millis(400);

@@ -97,6 +97,7 @@ fn timing() -> Timing {
         body: Duration::from_millis(150),
         body_pause: Duration::from_millis(150),
         budget: Duration::from_millis(100),
+        reservation: Duration::from_millis(50),
         watch: Duration::from_millis(20),
         half_closed: Duration::from_millis(200),
         linger_pause: Duration::from_millis(200),

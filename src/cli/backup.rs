@@ -64,7 +64,7 @@ pub(super) fn run(args: &BackupArgs) -> Exit {
             Exit::Failed
         }
         Err(Failure::Store(text)) => {
-            output::complain(&text);
+            output::complain(&format!("{} is not made: {text}", shown(&args.dir)));
             Exit::Store
         }
     }

@@ -1,5 +1,6 @@
 //! How the engine is set up: its database and the kinds of its keyspaces.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -50,10 +51,10 @@ pub(super) fn opening(error: fjall::Error, dir: &Path) -> Error {
         fjall::Error::Locked => Error::Locked {
             dir: dir.to_owned(),
         },
-        fjall::Error::Io(source) => Error::Io {
-            action: format!("open the data directory {}", dir.display()),
-            source,
-        },
+        fjall::Error::Io(source) => unopened(source, dir),
+        fjall::Error::Storage(fjall::LsmError::Io(source)) if is_the_systems(&source) => {
+            unopened(source, dir)
+        }
         fjall::Error::JournalRecovery(_)
         | fjall::Error::Unrecoverable
         | fjall::Error::InvalidVersion(_)
@@ -66,6 +67,19 @@ pub(super) fn opening(error: fjall::Error, dir: &Path) -> Error {
         ),
         other => Error::Engine(other),
     }
+}
+
+fn unopened(source: io::Error, dir: &Path) -> Error {
+    Error::Io {
+        action: format!("open the data directory {}", dir.display()),
+        source,
+    }
+}
+
+/// Whether the system refused something, because the disk is full for instance. A file that is
+/// missing or ends early is damage.
+fn is_the_systems(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
 /// The settings of keyspaces of small rows that are looked up by their keys.
@@ -89,4 +103,36 @@ pub(super) fn text_options() -> KeyspaceCreateOptions {
     row_options()
         .data_block_size_policy(BlockSizePolicy::all(16 << 10))
         .data_block_compression_policy(CompressionPolicy::all(fjall::CompressionType::Lz4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_told_as_damage() {
+        let full = || io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+        for error in [
+            fjall::Error::Io(full()),
+            fjall::Error::Storage(fjall::LsmError::Io(full())),
+        ] {
+            let text = opening(error, Path::new("/data")).to_string();
+            assert!(
+                text.starts_with("cannot open the data directory /data: No space"),
+                "{text}"
+            );
+        }
+        for error in [
+            fjall::Error::Io(full()),
+            fjall::Error::Storage(fjall::LsmError::Io(full())),
+        ] {
+            let text = Error::from(error).to_string();
+            assert!(text.contains("data directory: No space left"), "{text}");
+        }
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData] {
+            let error = fjall::Error::Storage(fjall::LsmError::Io(kind.into()));
+            let error = opening(error, Path::new("/data"));
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        }
+    }
 }

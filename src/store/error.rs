@@ -116,6 +116,12 @@ impl From<fjall::Error> for Error {
                 "a table of the data directory",
                 format!("{source} ('mecha check --data DIR' finds which)"),
             ),
+            fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
+                Self::Io {
+                    action: "read or write the data directory".to_owned(),
+                    source,
+                }
+            }
             other => Self::Engine(other),
         }
     }

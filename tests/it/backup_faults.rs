@@ -137,6 +137,11 @@ fn a_disk_that_takes_no_more_ends_it_with_3() {
         let mut command = Program::command_behind(home, &limit);
         command.args(["backup", "--addr", &server.addr.to_string(), "copy"]);
         let outcome = Program::start(command).ended().expect(3);
+        assert!(
+            outcome.stderr.contains("File too large"),
+            "{blocks}: {outcome:?}"
+        );
+        assert!(!outcome.stderr.contains("damaged"), "{blocks}: {outcome:?}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{blocks}: {outcome:?}");
         assert!(left_behind(home).is_empty(), "{blocks}");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
+use super::writer::GROUP_BYTES_MAX;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, EventId};
@@ -90,6 +91,36 @@ pub enum Command {
     ForgetWorker(WorkerName),
     /// Use other limits from now on.
     Configure(Settings),
+}
+
+impl Command {
+    /// Whether an attempt is over with this command: it is never refused, because nobody would say
+    /// it again.
+    pub(super) fn ends_attempt(&self) -> bool {
+        matches!(
+            self,
+            Self::Complete { .. }
+                | Self::Fail { .. }
+                | Self::PutBack { .. }
+                | Self::Withdraw { .. }
+        )
+    }
+
+    /// Bytes of text that it stores.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
+            Self::Complete { result, .. } => result.len(),
+            Self::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
+            Self::Settle { decision, .. } | Self::Replay { decision, .. } => match decision {
+                Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
+                Decision::Skip { .. } | Decision::Fail { .. } => 0,
+            },
+            // Its prompt is read when it is carried out, and may be as large as any.
+            Self::Approve(_) => GROUP_BYTES_MAX + 1,
+            _ => 0,
+        }
+    }
 }
 
 /// A delivery that is not stored yet.

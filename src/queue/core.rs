@@ -79,6 +79,8 @@ pub struct Effects {
     /// How many events wait to be matched, and the id that none of them is below, where that
     /// changed.
     pub backlog: Option<(u64, Id)>,
+    /// Whether retention deleted something.
+    pub has_deleted: bool,
 }
 
 impl Core {

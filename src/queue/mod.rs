@@ -25,6 +25,7 @@ mod lane;
 mod own_time;
 mod readers;
 mod reading;
+mod reclaimer;
 mod retention;
 mod tasks;
 mod watchdog;

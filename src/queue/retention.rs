@@ -102,6 +102,7 @@ impl Core {
                 highest = highest.max(Some(id));
             }
         }
+        self.effects.has_deleted |= highest.is_some();
         self.remember_deleted(highest, batch);
         Ok(())
     }

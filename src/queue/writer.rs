@@ -17,8 +17,9 @@ use smol::channel::{Sender, TrySendError};
 use super::Error;
 use super::board::Board;
 use super::claim::Granted;
-use super::command::{Answer, Command, Decision, PutBack};
+use super::command::{Answer, Command, PutBack};
 use super::core::{Core, Effects};
+use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
 use crate::drain::{Cause, Drain};
 use crate::store::{self, Store};
@@ -27,7 +28,7 @@ use crate::store::{self, Store};
 const GROUP_MAX: usize = 1_024;
 
 /// Bytes of text in one commit, the last command's aside.
-const GROUP_BYTES_MAX: usize = 8 << 20;
+pub(super) const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
 /// A connection has one under way, so this is reached only when something is wrong.
@@ -75,7 +76,7 @@ impl Inbox {
         if state.is_closed {
             return Err(Error::StoreFailed);
         }
-        if state.requests.len() >= INBOX_MAX && !ends_attempt(&request.command) {
+        if state.requests.len() >= INBOX_MAX && !request.command.ends_attempt() {
             return Err(Error::Overloaded);
         }
         state.requests.push_back(request);
@@ -145,7 +146,7 @@ impl Inbox {
             if bytes > GROUP_BYTES_MAX {
                 break;
             }
-            bytes += text_bytes(&request.command);
+            bytes += request.command.text_bytes();
             count += 1;
         }
         Some(state.requests.drain(..count).collect())
@@ -171,7 +172,7 @@ impl Inbox {
     }
 }
 
-/// Starts the writer and its watchdog. The writer ends when the inbox is closed and empty.
+/// Starts the writer, its watchdog and its reclaimer. The writer ends when the inbox is closed and empty.
 pub(super) fn start(
     core: Core,
     store: Store,
@@ -191,6 +192,7 @@ pub(super) fn start(
         .name("watchdog".to_owned())
         .spawn(move || watchdog.run())?;
     let ended = Arc::clone(&inbox);
+    let reclaimer = Reclaimer::start(store.clone())?;
     let mut writer = Writer {
         core,
         store,
@@ -198,6 +200,7 @@ pub(super) fn start(
         board,
         drain,
         watch,
+        reclaimer,
         tickets: HashMap::new(),
     };
     thread::Builder::new()
@@ -222,6 +225,7 @@ struct Writer {
     board: Arc<Board>,
     drain: Drain,
     watch: Arc<Watch>,
+    reclaimer: Reclaimer,
     /// Where the tasks go that meet a demand, by ticket.
     tickets: HashMap<u64, Sender<Vec<Granted>>>,
 }
@@ -281,6 +285,9 @@ impl Writer {
         }
         let effects = self.core.take_effects();
         self.board.update(&effects);
+        if effects.has_deleted {
+            self.reclaimer.wake();
+        }
         self.tell(effects);
         for (reply, answer) in answers {
             if let Reply::Answer(sender) = reply {
@@ -360,33 +367,6 @@ impl Writer {
 pub(super) fn refuse(reply: Reply) {
     if let Reply::Answer(sender) = reply {
         let _ = sender.try_send(Err(Error::StoreFailed));
-    }
-}
-
-/// Whether an attempt is over with this command: it is never refused, because nobody would say it
-/// again.
-fn ends_attempt(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Complete { .. }
-            | Command::Fail { .. }
-            | Command::PutBack { .. }
-            | Command::Withdraw { .. }
-    )
-}
-
-fn text_bytes(command: &Command) -> usize {
-    match command {
-        Command::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
-        Command::Complete { result, .. } => result.len(),
-        Command::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
-        Command::Settle { decision, .. } | Command::Replay { decision, .. } => match decision {
-            Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
-            Decision::Skip { .. } | Decision::Fail { .. } => 0,
-        },
-        // Its prompt is read when it is carried out, and may be as large as any.
-        Command::Approve(_) => GROUP_BYTES_MAX + 1,
-        _ => 0,
     }
 }
 

@@ -9,6 +9,9 @@ use super::topic::Topic;
 use crate::config::{self, addr, nearest, quoted};
 use crate::secret::Secret;
 
+/// A day: the longest torture.
+const SECONDS_MAX: u64 = 86_400;
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -28,6 +31,7 @@ pub(super) enum Command {
     Events(EventsArgs),
     Webhook(WebhookArgs),
     Backup(BackupArgs),
+    Torture(TortureArgs),
     /// Help on a command, or on the program where it is absent.
     Help(Option<Topic>),
     Version,
@@ -65,6 +69,18 @@ pub(super) struct BackupArgs {
     pub(super) api_key: Option<Secret>,
     /// The directory that is to be made.
     pub(super) dir: PathBuf,
+}
+
+/// What `mecha torture` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TortureArgs {
+    /// A directory that is empty or does not exist.
+    pub(super) data: PathBuf,
+    pub(super) seconds: u64,
+    /// Chosen at random where it is absent.
+    pub(super) seed: Option<u64>,
+    pub(super) keep: bool,
+    pub(super) json: bool,
 }
 
 /// Reads the command line without the program's name. The error is one line that says what would
@@ -111,6 +127,7 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         }),
         Topic::Webhook => return parse_webhook(options),
         Topic::Backup => return parse_backup(options),
+        Topic::Torture => Command::Torture(parse_torture(&mut options)?),
     };
     options.finish()?;
     Ok(command)
@@ -233,6 +250,27 @@ fn parse_backup(mut options: Options) -> Result<Command, String> {
         ),
         Last::File(dir) => Ok(Command::Backup(BackupArgs { addr, api_key, dir })),
     }
+}
+
+fn parse_torture(options: &mut Options) -> Result<TortureArgs, String> {
+    let data = options.value("--data")?.map(PathBuf::from);
+    let seconds = options.value("--seconds")?;
+    let seconds = seconds.as_deref().unwrap_or("60").parse();
+    let seed = options.value("--seed")?.map(|seed| seed.parse());
+    Ok(TortureArgs {
+        data: data.ok_or(
+            "--data is missing: a directory that is empty or does not exist, on the disk to be tried",
+        )?,
+        seconds: seconds
+            .ok()
+            .filter(|seconds| (1..=SECONDS_MAX).contains(seconds))
+            .ok_or_else(|| format!("--seconds wants a number from 1 to {SECONDS_MAX}"))?,
+        seed: seed
+            .transpose()
+            .map_err(|_| format!("--seed wants a number from 0 to {}", u64::MAX))?,
+        keep: options.flag("--keep"),
+        json: options.flag("--json"),
+    })
 }
 
 /// What stands behind the options of a command that takes a file.

@@ -18,6 +18,7 @@ mod remote;
 mod serve;
 mod table;
 mod topic;
+mod torture;
 mod webhook;
 
 use std::ffi::OsString;
@@ -79,6 +80,7 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Command::Events(args) => return events::run(&args),
         Command::Backup(args) => return backup::run(&args),
         Command::Webhook(args) => return webhook::run(&args),
+        Command::Torture(args) => return torture::run(&args),
     }
     Exit::Done
 }

@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
 use crate::config::{self, DEFAULT_ADDR, addr, quoted};
+use crate::http::Method;
 use crate::http::client::{self, Download, Outgoing};
 use crate::secret::Secret;
 use crate::terminal::on_one_line;
@@ -28,7 +29,7 @@ const ANSWER_MAX: u64 = 64 << 20;
 const REFUSAL_MAX: usize = 64 << 10;
 
 /// A server and the key to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Remote {
     pub(super) addr: SocketAddr,
     key: Option<Secret>,
@@ -56,9 +57,20 @@ impl Remote {
         Self { addr, key: None }
     }
 
+    /// A server that wants this key.
+    pub(super) fn with_key(addr: SocketAddr, key: Secret) -> Self {
+        let key = Some(key);
+        Self { addr, key }
+    }
+
     /// `GET path`
     pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
-        self.send(path, &[], None)
+        self.send(Method::Get, path, &[], None)
+    }
+
+    /// `DELETE path`
+    pub(super) fn delete(&self, path: &str) -> Result<Answer, String> {
+        self.send(Method::Delete, path, &[], None)
     }
 
     /// `POST path`
@@ -68,7 +80,7 @@ impl Remote {
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<Answer, String> {
-        self.send(path, headers, Some(body))
+        self.send(Method::Post, path, headers, Some(body))
     }
 
     /// `GET path`, whose answer may be of any size; one that is refused becomes the error.
@@ -110,6 +122,7 @@ impl Remote {
         answer_max: u64,
     ) -> Outgoing<'a> {
         Outgoing {
+            method: Method::Get,
             endpoint,
             token: self.key.as_ref(),
             headers: &[],
@@ -122,12 +135,14 @@ impl Remote {
 
     fn send(
         &self,
+        method: Method,
         path: &str,
         headers: &[(String, String)],
         body: Option<Vec<u8>>,
     ) -> Result<Answer, String> {
         let endpoint = self.endpoint();
         let outgoing = Outgoing {
+            method,
             headers,
             body,
             ..self.outgoing(&endpoint, path, ANSWER_MAX)

@@ -11,10 +11,11 @@ pub(super) enum Topic {
     Events,
     Webhook,
     Backup,
+    Torture,
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Serve,
         Self::Demo,
         Self::Init,
@@ -23,6 +24,7 @@ impl Topic {
         Self::Events,
         Self::Webhook,
         Self::Backup,
+        Self::Torture,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Topic {
             Self::Events => "events",
             Self::Webhook => "webhook",
             Self::Backup => "backup",
+            Self::Torture => "torture",
         }
     }
 
@@ -54,6 +57,7 @@ impl Topic {
             ],
             Self::Backup => &["--addr", "--api-key"],
             Self::Webhook => &["--addr", "--api-key", "--config", "--source", "--event"],
+            Self::Torture => &["--data", "--seconds", "--seed"],
         }
     }
 
@@ -64,6 +68,7 @@ impl Topic {
             Self::Demo => &["--exit"],
             Self::Events => &["--json"],
             Self::Init | Self::Health | Self::Webhook | Self::Backup => &[],
+            Self::Torture => &["--keep", "--json"],
         }
     }
 }

@@ -23,6 +23,7 @@ use super::outcome::{Outcome, Written, excerpt};
 use super::retry_after;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp, monotonic};
+use crate::http::Method;
 use crate::http::client::{self, Answer, Outgoing};
 use crate::queue::Work;
 use crate::secret::Secret;
@@ -58,6 +59,7 @@ pub(super) async fn run(
     permit.shrink_to(body_bytes);
     let now = monotonic();
     let request = Outgoing {
+        method: Method::Post,
         endpoint,
         token,
         headers: &[],

@@ -16,6 +16,7 @@ use rustix::fs::Access;
 use super::outcome::excerpt;
 use crate::budget::Budget;
 use crate::clock::monotonic;
+use crate::http::Method;
 use crate::http::client::{self, Outgoing};
 use crate::secret::Secret;
 use crate::worker::{Availability, Endpoint, Target};
@@ -87,6 +88,7 @@ pub(super) async fn look(target: &Target, budget: &Budget) -> Option<Finding> {
 async fn ask(endpoint: &Endpoint, token: Option<&Secret>, budget: &Budget) -> Option<Finding> {
     let now = monotonic();
     let request = Outgoing {
+        method: Method::Get,
         endpoint,
         token,
         headers: &[],

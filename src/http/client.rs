@@ -24,6 +24,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 pub use download::Download;
 
+use super::Method;
 use super::answer::{AnswerReader, Flaw, Parts};
 use crate::budget::{Budget, Permit};
 use crate::secret::Secret;
@@ -45,6 +46,8 @@ const COPIED_BODY_MAX: usize = 16 * 1024;
 /// A request to a worker.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
+    /// What is to be done.
+    pub method: Method,
     /// The worker's root.
     pub endpoint: &'a Endpoint,
     /// Sent as `Authorization: Bearer`.
@@ -52,7 +55,7 @@ pub struct Outgoing<'a> {
     /// More header fields, names in lower case. Of those that every request has, only
     /// `content-type` is replaced.
     pub headers: &'a [(String, String)],
-    /// `Some(body)` makes it a POST, `None` a GET. It is JSON where `headers` say nothing else.
+    /// The body. It is JSON where `headers` say nothing else.
     pub body: Option<Vec<u8>>,
     /// Path behind the root: `/task`, `/health`.
     pub path: &'a str,
@@ -182,10 +185,6 @@ async fn exchange(
 
 /// The head of a request, rendered by async-h1.
 fn render_head(request: &Outgoing<'_>, body_length: Option<usize>) -> Result<Vec<u8>, Error> {
-    let method = match body_length {
-        Some(_) => http_types::Method::Post,
-        None => http_types::Method::Get,
-    };
     let invalid = |what: &str| {
         Error::Connect(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -200,6 +199,8 @@ fn render_head(request: &Outgoing<'_>, body_length: Option<usize>) -> Result<Vec
     if !is_header_text(&authority) {
         return Err(invalid("host"));
     }
+    let method = request.method.as_str().parse();
+    let method = method.map_err(|_| invalid("method"))?;
     let mut message = http_types::Request::new(method, url);
     message.insert_header(HOST, authority);
     message.insert_header(CONNECTION, "close");

@@ -55,6 +55,7 @@ mod senders;
 mod slow_peers;
 mod task_lists;
 mod tasks;
+mod torture;
 mod wait;
 mod webhooks;
 mod worker_api;

@@ -38,6 +38,7 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
 
 fn request(endpoint: &Endpoint) -> Outgoing<'_> {
     Outgoing {
+        method: Method::Get,
         endpoint,
         token: None,
         headers: &[],
@@ -72,6 +73,7 @@ fn a_task_is_posted_and_its_answer_read() {
     });
     let token = Secret::new("hunter2");
     let answer = send_now(Outgoing {
+        method: Method::Post,
         token: Some(&token),
         body: Some(b"{}".to_vec()),
         path: "/task",
@@ -94,6 +96,7 @@ fn large_bodies_go_both_ways() {
     });
     let body: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
     let answer = send_now(Outgoing {
+        method: Method::Post,
         body: Some(body.clone()),
         ..request(&endpoint)
     })
@@ -113,6 +116,7 @@ fn an_early_answer_counts_although_the_request_could_not_be_sent() {
         read_until(&mut stream, b"\r\n\r\n");
     });
     let answer = send_now(Outgoing {
+        method: Method::Post,
         body: Some(vec![b'x'; 32 * 1024 * 1024]),
         ..request(&endpoint)
     })

@@ -1,0 +1,124 @@
+//! The endpoint worker that the server under torture gives its tasks to. It tells the oracle of every
+//! attempt before it answers.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_io::Timer;
+use smol::Executor;
+
+use super::content::{Content, Said};
+use super::lock;
+use super::oracle::Oracle;
+use super::view::AttemptView;
+use crate::budget::Budget;
+use crate::drain::{Cause, Drain};
+use crate::http::{Admission, Head, Method, Options, Reply, Request, Server, Service, Timing};
+
+/// Connections at once: more than the worker's concurrency, since those of a server that was killed may
+/// still be there.
+const CONNECTIONS: usize = 64;
+
+/// Bytes of a request at most.
+const REQUEST_MAX: u64 = 4 << 20;
+
+/// A worker; it stops when it is dropped.
+pub(super) struct Worker {
+    pub(super) addr: SocketAddr,
+    drain: Drain,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts it on a free port of loopback.
+    pub(super) fn start(oracle: &Arc<Mutex<Oracle>>) -> io::Result<Self> {
+        let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let addr = server.local_addr();
+        let drain = Drain::new();
+        let service = Arc::new(Answering {
+            oracle: Arc::clone(oracle),
+        });
+        let options = Options {
+            connections: CONNECTIONS,
+            budget: Budget::new(CONNECTIONS as u64 * REQUEST_MAX),
+            timing: Timing::default(),
+            grace: Duration::from_millis(100),
+        };
+        let thread = thread::Builder::new().name("worker".to_owned()).spawn({
+            let drain = drain.clone();
+            move || {
+                let executor = Arc::new(Executor::new());
+                let running = server.run(
+                    service,
+                    options,
+                    Arc::clone(&executor),
+                    drain,
+                    std::future::ready(()),
+                );
+                smol::block_on(executor.run(running));
+            }
+        })?;
+        Ok(Self {
+            addr,
+            drain,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.drain.begin(Cause::Asked);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Answering {
+    oracle: Arc<Mutex<Oracle>>,
+}
+
+impl Service for Answering {
+    fn admit(&self, head: &Head) -> Result<Admission, Reply> {
+        match (head.method, head.path.as_str()) {
+            (Method::Get, "/health") => Ok(Admission::NoBody),
+            (Method::Post, "/task") => Ok(Admission::Body(REQUEST_MAX)),
+            _ => Err(Reply::empty(404)),
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        if request.head.method == Method::Get {
+            return Reply::json(200, b"{}".to_vec());
+        }
+        let Ok(attempt) = serde_json::from_slice::<AttemptView>(&request.body) else {
+            return Reply::empty(400);
+        };
+        let (subject, said) = {
+            let mut oracle = lock(&self.oracle);
+            let subject = Content::subject(&attempt.prompt);
+            let said = subject.map_or(Said::Rejected, |subject| {
+                oracle.content.said(subject, attempt.attempt)
+            });
+            if said != Said::Refused {
+                oracle.attempt(&attempt.prompt, attempt.id, attempt.attempt);
+            }
+            (subject, said)
+        };
+        match (said, subject) {
+            (Said::Done { after_ms }, Some(subject)) => {
+                if after_ms > 0 {
+                    Timer::after(Duration::from_millis(after_ms)).await;
+                }
+                Reply::json(200, Content::result(subject).into_bytes())
+            }
+            (Said::Broken, _) => Reply::empty(500),
+            (Said::Refused, _) => Reply::empty(503).with_header("retry-after", "0"),
+            _ => Reply::empty(400),
+        }
+    }
+}

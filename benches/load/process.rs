@@ -41,14 +41,19 @@ impl Process {
         self.child.try_wait()
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Bytes in memory now.
     pub(crate) fn memory(&self) -> io::Result<u64> {
-        memory::of(self.child.id(), memory::NOW)
+        memory::of(self.id(), memory::NOW)
     }
 
     /// Bytes in memory at most since it started.
     pub(crate) fn memory_peak(&self) -> io::Result<u64> {
-        memory::of(self.child.id(), PEAK)
+        memory::of(self.id(), PEAK)
     }
 
     /// Waits until it does nothing, so that it does not disturb the next measurement.
@@ -85,8 +90,8 @@ impl Process {
     }
 
     /// `utime` and `stime` of /proc/PID/stat, see `proc_pid_stat(5)`.
-    fn processor_ticks(&self) -> io::Result<u64> {
-        let path = format!("/proc/{}/stat", self.child.id());
+    pub(crate) fn processor_ticks(&self) -> io::Result<u64> {
+        let path = format!("/proc/{}/stat", self.id());
         let stat = fs::read_to_string(&path)?;
         // The name in parentheses may have blanks; the state behind it is field 3.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

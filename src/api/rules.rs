@@ -26,6 +26,36 @@ struct Fields<'a> {
     payload: Option<&'a RawValue>,
 }
 
+/// A checked body of `POST /rules/test`.
+#[derive(Debug)]
+pub(super) struct Trial {
+    /// The name of a source; never empty.
+    pub(super) source: String,
+    /// Never empty.
+    pub(super) event_type: String,
+    /// A JSON object as it came.
+    pub(super) payload: String,
+}
+
+impl Trial {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let text = submission::object_text(body)?;
+        let fields: Fields<'_> =
+            serde_json::from_str(text).map_err(|error| submission::refusal(&error))?;
+        let source = wanted_string("source", fields.source)?;
+        let event_type = wanted_string("type", fields.event_type)?;
+        let payload = match fields.payload {
+            Some(payload) if payload.get().starts_with('{') => payload.get().to_owned(),
+            _ => return Err(submission::bad_field("payload", "an object")),
+        };
+        Ok(Self {
+            source,
+            event_type,
+            payload,
+        })
+    }
+}
+
 impl Api {
     /// `POST /rules/test`
     pub(super) async fn test_rules(
@@ -33,16 +63,12 @@ impl Api {
         body: Vec<u8>,
         mut permit: Permit,
     ) -> Result<Reply, ApiError> {
-        let text = submission::object_text(&body)?;
-        let fields: Fields<'_> =
-            serde_json::from_str(text).map_err(|error| submission::refusal(&error))?;
-        let name = wanted_string("source", fields.source)?;
-        let event_type = wanted_string("type", fields.event_type)?;
-        let payload = match fields.payload {
-            Some(payload) if payload.get().starts_with('{') => payload.get().to_owned(),
-            _ => return Err(submission::bad_field("payload", "an object")),
-        };
-        let source = self.webhook_source(&name)?;
+        let Trial {
+            source,
+            event_type,
+            payload,
+        } = Trial::parse(&body)?;
+        let source = self.webhook_source(&source)?;
         drop(body);
         let setup = self.matcher.setup();
         // The payload, what its attributes copy of it, and a prompt.

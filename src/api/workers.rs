@@ -39,9 +39,7 @@ impl Api {
         let name: WorkerName = segment
             .parse()
             .map_err(|right| bad_worker(format!("the path names no worker: {right}")))?;
-        let text = submission::object_text(body)?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|error| submission::refusal(&error))?;
-        let worker = config::worker_from_json(&name, body).map_err(bad_worker)?;
+        let (worker, text) = parse(&name, body)?;
 
         let alone = self.worker_changes.write_arc().await;
         match self.roster.find(&name) {
@@ -88,6 +86,14 @@ impl Api {
     fn view_worker(&self, entry: &Entry) -> WorkerView {
         WorkerView::new(entry, self.queue.pending(entry.name()))
     }
+}
+
+/// The worker `name` of a body of `PUT /worker/{name}`, and the body as text.
+pub(super) fn parse<'b>(name: &WorkerName, body: &'b [u8]) -> Result<(Worker, &'b str), ApiError> {
+    let text = submission::object_text(body)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| submission::refusal(&error))?;
+    let worker = config::worker_from_json(name, body).map_err(bad_worker)?;
+    Ok((worker, text))
 }
 
 /// Stores the registration `json` of `worker` and puts it into the roster: 201 for a new one, 200

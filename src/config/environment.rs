@@ -17,6 +17,16 @@ impl Environment {
         }
     }
 
+    /// These variables and no others.
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        Self {
+            variables: variables
+                .iter()
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+                .collect(),
+        }
+    }
+
     /// The variable as it is, or `None` where it is not set.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
         self.variables
@@ -62,19 +72,6 @@ impl Environment {
             );
         }
         Ok(path.to_owned())
-    }
-}
-
-#[cfg(test)]
-impl Environment {
-    /// Variables made up for a test.
-    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
-        Self {
-            variables: variables
-                .iter()
-                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
-                .collect(),
-        }
     }
 }
 

@@ -90,7 +90,8 @@ pub(super) fn read(
     settings
 }
 
-fn read_bytes(
+/// The same for the bytes of a file.
+pub(super) fn read_bytes(
     bytes: &[u8],
     keys_replaced: bool,
     secrets: &mut Secrets<'_>,

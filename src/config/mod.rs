@@ -19,6 +19,7 @@ mod file;
 mod load;
 mod nearest;
 mod problem;
+pub mod properties;
 mod rule;
 mod secrets;
 mod source;

@@ -1,6 +1,8 @@
 //! Properties that hold for every input; see `http::properties`.
 #![doc(hidden)]
 
+mod signature;
+
 use serde::de::IgnoredAny;
 
 use super::{
@@ -9,6 +11,11 @@ use super::{
 use crate::clock::Timestamp;
 use crate::event::Attribute;
 use crate::secret::Secret;
+
+pub use self::signature::signature;
+
+/// When deliveries come, in milliseconds: 2023-11-14T22:13:20Z.
+const NOW_MS: u64 = 1_700_000_000_000;
 
 /// What a source signs it accepts, and nothing else; whatever is accepted is read or refused. The
 /// first byte chooses the kind, the second whether the delivery is signed and whether it claims
@@ -23,7 +30,7 @@ pub fn source_delivery(input: &[u8]) {
     };
     let source = source(kind);
     let (fields, body) = split(rest);
-    let now = Timestamp::from_millis(1_700_000_000_000);
+    let now = Timestamp::from_millis(NOW_MS);
     let mut headers = fields;
     if choice & 2 != 0 {
         headers.push(("content-type".to_owned(), form::MEDIA_TYPE.to_owned()));

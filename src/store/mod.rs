@@ -24,6 +24,7 @@ mod import;
 mod journal;
 pub mod keys;
 mod payload;
+pub mod properties;
 mod reclaim;
 pub mod record;
 mod snapshot;

@@ -36,6 +36,7 @@ mod fixtures;
 mod floods;
 mod forgery;
 mod framing;
+mod fuzz_seeds;
 mod harness;
 mod harness_works;
 mod http_general;

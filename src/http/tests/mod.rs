@@ -3,7 +3,6 @@
 mod framing;
 mod lifecycle;
 mod limits;
-mod seeds;
 mod streams;
 
 use std::io::{Read, Write};

@@ -4,7 +4,6 @@ mod bounds;
 mod judging;
 mod payloads;
 mod prompts;
-mod seeds;
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! Sources as a whole.
 
 mod readings;
-mod seeds;
 mod signatures;
 
 use super::*;

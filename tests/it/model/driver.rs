@@ -147,8 +147,23 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     /// Carries out `groups` groups of commands and compares after each. Where something goes wrong
     /// on the way the process dies of it, and what it wrote or did not write is compared after the
     /// next start.
-    pub(crate) fn run(mut self, groups: u32, trouble: &mut impl Trouble) {
-        for _ in 0..groups {
+    pub(crate) fn run(self, groups: u32, trouble: &mut impl Trouble) {
+        let mut left = groups;
+        let goes_on = || {
+            let goes_on = left > 0;
+            left = left.saturating_sub(1);
+            goes_on
+        };
+        self.run_while(goes_on, trouble);
+    }
+
+    /// The same for as long as `goes_on` says so.
+    pub(crate) fn run_while(
+        mut self,
+        mut goes_on: impl FnMut() -> bool,
+        trouble: &mut impl Trouble,
+    ) {
+        while goes_on() {
             match self.choose(40) {
                 0 => self.reopen(),
                 1..=9 => self.move_clock(),
@@ -263,14 +278,13 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         let mut batch = store.batch();
         for _ in 0..count {
             let command = self.command();
-            let what = format!("{command:?}");
             let expected = self.predict(&command);
             let core = self.core.as_mut().unwrap();
             let answer = core.apply(command.clone(), &mut batch)?;
             if let Ok(outcome) = &answer {
                 self.learn_event(&command, outcome, &batch);
             }
-            self.learn(command, &answer, &expected, &what);
+            self.learn(command, &answer, &expected);
         }
         self.core.as_mut().unwrap().settle(&mut batch)?;
         let (steady, saved) = (self.model.steady, self.model.saved);
@@ -456,9 +470,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         command: Command,
         answer: &Result<Outcome, Error>,
         expected: &Result<(), Error>,
-        what: &str,
     ) {
-        assert_eq!(answer.clone().map(drop), *expected, "{what}");
+        assert_eq!(answer.clone().map(drop), *expected, "{command:?}");
         if expected.is_err() {
             return;
         }

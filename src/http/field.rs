@@ -107,22 +107,34 @@ pub(super) fn parse_content_length(value: &str) -> Result<u64, Refusal> {
 }
 
 /// Checks that the codings of a `Transfer-Encoding` are `chunked` alone.
+///
+/// Where it is not the last of them nobody knows where the body ends: 400 (RFC 9112, 6.3). Behind
+/// others it could be told, but not decoded: 501 (RFC 9112, 6.1).
 pub(super) fn check_codings(codings: &str) -> Result<(), Refusal> {
-    if codings.eq_ignore_ascii_case("chunked") {
+    let is_chunked = |coding: &str| coding.eq_ignore_ascii_case("chunked");
+    if is_chunked(codings) {
         return Ok(());
     }
-    let foreign = codings
+    let mut named = codings
         .split(',')
         .map(trim)
-        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("chunked"));
-    Err(match foreign {
-        Some(coding) => Refusal::new(
-            Kind::NotImplemented,
-            format!(
-                "the transfer coding {:?} is not implemented; chunked is",
-                excerpt(coding)
-            ),
-        ),
-        None => Refusal::malformed("Transfer-Encoding must name chunked exactly once"),
-    })
+        .filter(|coding| !coding.is_empty());
+    match named.clone().next_back() {
+        Some(last) if !is_chunked(last) => Err(Refusal::malformed(format!(
+            "the last transfer coding is {:?}, which does not say where the body ends; only chunked does",
+            excerpt(last)
+        ))),
+        _ => Err(named.find(|coding| !is_chunked(coding)).map_or_else(
+            || Refusal::malformed("Transfer-Encoding must name chunked exactly once"),
+            |coding| {
+                Refusal::new(
+                    Kind::NotImplemented,
+                    format!(
+                        "the transfer coding {:?} is not implemented; chunked is",
+                        excerpt(coding)
+                    ),
+                )
+            },
+        )),
+    }
 }

@@ -93,26 +93,6 @@ fn options_gives_allow() {
 }
 
 #[test]
-fn unknown_methods_are_refused() {
-    let server = server().start();
-    for (line, statuses) in [
-        ("BREW /tasks", vec![501]),
-        ("get /tasks", vec![501, 400]),
-        ("TRACE /tasks", vec![501, 405]),
-        ("CONNECT 127.0.0.1:80", vec![501, 405, 400]),
-        ("PROPFIND /nothing", vec![501, 404]),
-    ] {
-        let answers = server.raw(format!("{line} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr));
-        assert_eq!(answers.len(), 1, "{line}");
-        assert!(
-            statuses.contains(&answers[0].status),
-            "{line}: {}",
-            answers[0].status
-        );
-    }
-}
-
-#[test]
 fn head_is_get_without_the_body() {
     let worker = EndpointWorker::obliging();
     let server = Server::with(worker.config("w", ""));
@@ -165,18 +145,6 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn connection_close_is_heeded() {
-    let server = server().start();
-    for value in ["close", "Close", "keep-alive, close", "x, CLOSE"] {
-        let mut connection = server.connect();
-        let answer = connection.ask(&Request::get("/health").header("connection", value));
-        assert_eq!(answer.status, 200);
-        assert!(answer.closes(), "{value}: {:?}", answer.head);
-        assert!(connection.ends(), "{value}");
-    }
-}
-
-#[test]
 fn pipelined_requests_are_answered_in_order() {
     let worker = EndpointWorker::obliging();
     let server = Server::with(worker.config("w", ""));
@@ -203,89 +171,6 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(server.ids("/tasks").len(), 10);
     // The connection is still good.
     connection.ask(&Request::get("/health")).expect(200);
-}
-
-#[test]
-fn requests_may_come_byte_by_byte() {
-    let server = server().start();
-    let host = server.addr.to_string();
-    let mut bytes = Request::post("/task").body("{}").bytes(&host);
-    bytes.extend(
-        Request::post("/task")
-            .header("transfer-encoding", "chunked")
-            .body("2\r\n{}\r\n0\r\n\r\n")
-            .bytes(&host),
-    );
-    bytes.extend(Request::get("/health").bytes(&host));
-    let mut connection = server.connect();
-    for byte in bytes {
-        connection.send([byte]);
-    }
-    connection.receive().expect(400);
-    connection.receive().expect(400);
-    connection.receive().expect(200);
-}
-
-#[test]
-fn pipelined_requests_before_an_end_of_input_are_answered() {
-    let server = server().start();
-    let host = server.addr.to_string();
-    let request = Request::get("/health").bytes(&host);
-    assert_eq!(server.raw(request.repeat(3)).len(), 3);
-}
-
-#[test]
-fn http_1_0_is_answered_and_closed() {
-    let server = server().start();
-    for head in [
-        "GET /health HTTP/1.0\r\n\r\n".to_owned(),
-        format!("GET /tasks HTTP/1.0\r\nHost: {}\r\n\r\n", server.addr),
-    ] {
-        let mut connection = server.connect();
-        connection.send(&head);
-        connection.receive().expect(200);
-        assert!(connection.ends(), "{head}");
-    }
-    let mut connection = server.connect();
-    connection.send(format!(
-        "POST /task HTTP/1.0\r\nHost: {}\r\nContent-Length: 2\r\n\r\n{{}}",
-        server.addr
-    ));
-    connection.receive().expect(400);
-    assert!(connection.ends());
-}
-
-#[test]
-fn chunked_bodies_are_read() {
-    let worker = EndpointWorker::obliging();
-    let server = Server::with(worker.config("w", ""));
-    for (what, coding, chunks) in [
-        (
-            "plain",
-            "chunked",
-            "B\r\n{\"prompt\":\"\r\n6\r\nx y z\"\r\n1\r\n}\r\n0\r\n\r\n",
-        ),
-        (
-            "case",
-            "Chunked",
-            "b\r\n{\"prompt\":\"\r\n06\r\nx y z\"\r\n1\r\n}\r\n0\r\n\r\n",
-        ),
-        (
-            "trailers",
-            "chunked",
-            "b\r\n{\"prompt\":\"\r\n6\r\nx y z\"\r\n1\r\n}\r\n0\r\nx-trailer: 1\r\ny: 2\r\n\r\n",
-        ),
-    ] {
-        let mut connection = server.connect();
-        let request = Request::post("/task")
-            .header("transfer-encoding", coding)
-            .body(chunks);
-        server.worker_in("w", "online");
-        let answer = connection.ask(&request);
-        assert_eq!(answer.status, 202, "{what}: {}", answer.text());
-        assert_eq!(answer.json()["prompt"], "x y z", "{what}");
-        connection.ask(&Request::get("/health")).expect(200);
-    }
 }
 
 #[test]

@@ -71,33 +71,6 @@ fn larger_heads_are_refused_and_the_server_goes_on() {
 }
 
 #[test]
-fn versions_other_than_1_are_505() {
-    let server = server().start();
-    for version in ["HTTP/2.0", "HTTP/3.0"] {
-        let answers = server.raw(format!(
-            "GET /tasks {version}\r\nHost: {}\r\n\r\n",
-            server.addr
-        ));
-        assert_eq!(answers.len(), 1);
-        assert_eq!(answers[0].status, 505, "{version}");
-    }
-    let answers = server.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    assert_eq!(answers.len(), 1);
-    assert!(matches!(answers[0].status, 505 | 501 | 400));
-}
-
-#[test]
-fn a_body_without_a_length_is_411() {
-    let server = server().start();
-    let mut connection = server.connect();
-    connection.send(format!(
-        "POST /task HTTP/1.1\r\nHost: {}\r\n\r\n",
-        server.addr
-    ));
-    connection.receive().expect(411);
-}
-
-#[test]
 fn a_body_over_the_limit_is_413_and_one_of_the_limit_is_taken() {
     let worker = EndpointWorker::obliging();
     let server = Server::with(format!(

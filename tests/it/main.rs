@@ -16,6 +16,7 @@
 mod auth;
 mod backup;
 mod backup_faults;
+mod behind_nginx;
 mod cancel;
 mod cli;
 mod clock_jumps;
@@ -45,7 +46,6 @@ mod idempotency;
 mod layering;
 mod limits;
 mod logs;
-mod malformed_heads;
 mod model;
 mod origin;
 mod reload;
@@ -54,9 +54,12 @@ mod retry;
 mod secrets;
 mod senders;
 mod slow_peers;
+mod strictness;
 mod task_lists;
 mod tasks;
 mod torture;
+#[path = "../traffic/mod.rs"]
+mod traffic;
 mod wait;
 mod webhooks;
 mod worker_api;

@@ -1,30 +1,13 @@
-//! Where messages begin and end, each trap of async-h1 among them.
+//! What the answers to a request say of the connection, and sizes of heads; where messages begin and
+//! end is in `cuts`.
 
 use super::*;
 
 #[test]
-fn malformed_requests_get_an_answer_and_not_silence() {
+fn refusals_say_why_and_are_counted() {
     let server = Running::start();
     for (text, status, code) in [
         ("hello\r\n\r\n", 400, "bad_request"),
-        ("GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
-        ("GET / HTTP/1.1\nHost: a\n\n", 400, "bad_request"),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nx: caf\u{e9}\r\n\r\n",
-            400,
-            "bad_request",
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nx : y\r\n\r\n",
-            400,
-            "bad_request",
-        ),
-        (
-            "GET /admin/x HTTP/1.1\r\nHost: \r\n\r\n",
-            400,
-            "bad_request",
-        ),
-        ("GET / HTTP/1.1\r\nHost: a/b?\r\n\r\n", 400, "bad_request"),
         (
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             505,
@@ -37,17 +20,15 @@ fn malformed_requests_get_an_answer_and_not_silence() {
             "expectation_failed",
         ),
         ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", 411, "length_required"),
-        ("\r\n\r\n\r\n\r\n\r\n\r\n", 400, "bad_request"),
         ("GET / HTTP/1.1\r\nHost", 400, "bad_request"),
     ] {
         assert_refused(&server.ask(text), status, code);
     }
-    assert_refused(&server.ask(b"\x16\x03\x01\x00\xa5\x01"), 400, "bad_request");
     let refusals = server
         .stats
         .refusals
         .load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(refusals, 14);
+    assert_eq!(refusals, 6);
 }
 
 #[test]
@@ -95,39 +76,6 @@ fn heads_within_the_limits_are_taken() {
 }
 
 #[test]
-fn a_body_is_never_read_as_a_request() {
-    // Each of these is read by async-h1 as a request without a body, or with another one.
-    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    let server = Running::start();
-    for (lines, status) in [
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
-        ("Content-Length: 5\r\nContent-Length: 0", 400),
-        ("Content-Length: +5", 400),
-        ("Transfer-Encoding: chunked, chunked", 400),
-        ("Transfer-Encoding: identity", 501),
-        ("Transfer-Encoding: gzip, chunked", 501),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", 400),
-    ] {
-        let text = server.ask(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n{hidden}"
-        ));
-        assert_eq!(statuses(&text), [status.to_string()], "{lines}: {text}");
-        assert!(!text.contains("/hidden"), "{lines}: {text}");
-    }
-    for body in [
-        "\r\n",
-        "00000000000000000\r\n",
-        "1;x\r\na\r\n",
-        "1\r\nab\r\n",
-    ] {
-        let text = server.ask(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{hidden}"
-        ));
-        assert_refused(&text, 400, "bad_request");
-    }
-}
-
-#[test]
 fn a_body_cut_short_is_not_taken_as_whole() {
     let server = Running::start();
     for (lines, body) in [
@@ -140,51 +88,6 @@ fn a_body_cut_short_is_not_taken_as_whole() {
             "POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n{body}"
         ));
         assert_refused(&text, 400, "bad_request");
-    }
-}
-
-#[test]
-fn the_host_neither_moves_nor_replaces_the_path() {
-    let server = Running::start();
-    for (target, host, answer) in [
-        ("//admin/../x?y", "a:80", "GET //admin/../x y a:80 "),
-        ("http://b/x", "a", "GET /x  b "),
-        ("/a%2e%2e\\b", "[::1]", "GET /a%2e%2e\\b  [::1] "),
-    ] {
-        let text = server.ask(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        assert!(text.ends_with(answer), "{text}");
-    }
-}
-
-#[test]
-fn pipelined_requests_are_answered_in_order_wherever_they_are_cut() {
-    let server = Running::start();
-    let text = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n\
-                POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n\
-                POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\nx: y\r\n\r\n\
-                HEAD /4 HTTP/1.1\r\nHost: a\r\n\r\n\
-                GET /5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    for cut in 0..text.len() {
-        let (first, second) = text.as_bytes().split_at(cut);
-        let mut stream = server.connect();
-        stream.set_nodelay(true).unwrap();
-        stream.write_all(first).unwrap();
-        stream.write_all(second).unwrap();
-        let answers = rest(&mut stream);
-        assert_eq!(statuses(&answers).len(), 5, "{cut}: {answers}");
-        let mut at = 0;
-        for part in [
-            "GET /1  a ",
-            "POST /2  a abc",
-            "POST /3  a def",
-            "content-length: 11",
-            "GET /5  a ",
-        ] {
-            let found = answers[at..]
-                .find(part)
-                .unwrap_or_else(|| panic!("{cut}: {part} in {answers}"));
-            at += found + part.len();
-        }
     }
 }
 

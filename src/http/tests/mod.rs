@@ -1,9 +1,14 @@
 //! The server over real sockets, with a service made for the purpose.
 
+mod cuts;
+mod differential;
+mod direct;
 mod framing;
 mod lifecycle;
 mod limits;
 mod streams;
+#[path = "../../../tests/traffic/mod.rs"]
+mod traffic;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -206,6 +211,11 @@ impl Drop for Running {
             self.join();
         }
     }
+}
+
+/// A number from the environment.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 /// All that comes until the end of the stream.

@@ -45,19 +45,6 @@ impl Api {
         responses
     }
 
-    /// Sends `bytes` and expects one answer, a refusal with one of `statuses`, and the
-    /// connection's end. What is smuggled behind a refused message asks for `/smuggled`.
-    #[track_caller]
-    pub(crate) fn refuses(&self, what: &str, bytes: impl AsRef<[u8]>, statuses: &[u16]) {
-        let answers = self.raw(bytes);
-        let given: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-        assert_eq!(given.len(), 1, "{what}: {given:?}");
-        assert!(statuses.contains(&given[0]), "{what}: {given:?}");
-        let text = answers[0].text();
-        assert!(!text.contains("smuggled"), "{what}: {text}");
-        self.get("/health").expect(200);
-    }
-
     #[track_caller]
     pub(crate) fn get(&self, target: &str) -> Response {
         self.ask(Request::get(target))

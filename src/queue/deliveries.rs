@@ -6,7 +6,7 @@ use log::error;
 use smol::channel::bounded;
 
 use super::command::{Command, Decision, NewEvent, Outcome};
-use super::events::{cut, task_of};
+use super::events::{REASON_BYTES_MAX, cut, task_of};
 use super::writer::{Reply, Request};
 use super::{Error, Queue};
 use crate::budget::Permit;
@@ -62,10 +62,6 @@ pub struct EventPage {
 /// Bytes of an event's record that a list shows, at most: 255 each for type, delivery id and
 /// actor, 512 for the subject, 1 KiB for the reason, and the worker's name.
 const RECORD_BYTES: u64 = 3 << 10;
-
-/// Bytes of the reason of an event whose task failed, at most: it is the beginning of the task's
-/// error.
-const REASON_BYTES_MAX: usize = 1 << 10;
 
 /// Bytes of attributes that are read together of events that wait to be matched.
 const WAITING_BYTES_MAX: u64 = 1 << 20;

@@ -3,7 +3,6 @@
 use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
-use crate::clock::Timestamp;
 use crate::event::{EventId, State};
 use crate::id::Id;
 use crate::store::keys::delivery_hash;
@@ -12,8 +11,8 @@ use crate::store::{self, Batch};
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
 
-/// Bytes of a reason that are kept.
-const REASON_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a reason that are kept, and of a task's error that are shown as one.
+pub(super) const REASON_BYTES_MAX: usize = 1 << 10;
 
 impl Core {
     /// Stores an event, unless its delivery is known. One that is known and failed is to be
@@ -154,9 +153,8 @@ impl Core {
         };
         if stage != old.stage {
             // It ends when its task ends, to the millisecond.
-            let at = record.ended_ms.map(Timestamp::from_millis);
             self.move_event(id, &old, stage, batch, |new| {
-                new.updated_ms = at.map_or(new.updated_ms, Timestamp::as_millis);
+                new.updated_ms = record.ended_ms.unwrap_or(new.updated_ms);
             });
         }
         Ok(())

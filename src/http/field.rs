@@ -119,22 +119,22 @@ pub(super) fn check_codings(codings: &str) -> Result<(), Refusal> {
         .split(',')
         .map(trim)
         .filter(|coding| !coding.is_empty());
-    match named.clone().next_back() {
-        Some(last) if !is_chunked(last) => Err(Refusal::malformed(format!(
+    if let Some(last) = named.clone().next_back()
+        && !is_chunked(last)
+    {
+        return Err(Refusal::malformed(format!(
             "the last transfer coding is {:?}, which does not say where the body ends; only chunked does",
             excerpt(last)
-        ))),
-        _ => Err(named.find(|coding| !is_chunked(coding)).map_or_else(
-            || Refusal::malformed("Transfer-Encoding must name chunked exactly once"),
-            |coding| {
-                Refusal::new(
-                    Kind::NotImplemented,
-                    format!(
-                        "the transfer coding {:?} is not implemented; chunked is",
-                        excerpt(coding)
-                    ),
-                )
-            },
-        )),
+        )));
     }
+    Err(match named.find(|coding| !is_chunked(coding)) {
+        Some(coding) => Refusal::new(
+            Kind::NotImplemented,
+            format!(
+                "the transfer coding {:?} is not implemented; chunked is",
+                excerpt(coding)
+            ),
+        ),
+        None => Refusal::malformed("Transfer-Encoding must name chunked exactly once"),
+    })
 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{Program, Server, server, wait_until};
-use crate::traffic::grammar;
+use crate::traffic::{grammar, number};
 
 /// The ways in which nginx may pass requests on.
 const WAYS: [(&str, &str); 3] = [
@@ -279,10 +279,6 @@ fn is_marker(name: &str) -> bool {
     name.len() == 16
         && name.starts_with(['r', 'b'])
         && name.bytes().skip(1).all(|b| b.is_ascii_digit())
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 fn count<'a>(markers: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {

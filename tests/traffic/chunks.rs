@@ -10,14 +10,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// The body on a request that wants one and on one that wants none.
 fn both(rule: &'static str, what: &str, body: &str, status: u16) -> [Row; 2] {
-    [("POST", post(CHUNKED, body)), ("GET", get(CHUNKED) + body)].map(|(method, bytes)| {
-        row(
-            rule,
-            format!("{what}, {method}"),
-            bytes,
-            Outcome::Refused(status),
-        )
-    })
+    super::both(rule, what, CHUNKED, body, status)
 }
 
 fn sizes() -> Vec<Row> {

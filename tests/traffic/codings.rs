@@ -19,19 +19,8 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// The same header lines on a request that wants a body and on one that wants none.
 fn both(rule: &'static str, what: &str, lines: &str, status: u16) -> [Row; 2] {
-    let behind = format!("{NO_CHUNKS}{SMUGGLED}");
-    [
-        ("POST", post(&format!("{lines}\r\n"), &behind)),
-        ("GET", get(&format!("{lines}\r\n")) + &behind),
-    ]
-    .map(|(method, bytes)| {
-        row(
-            rule,
-            format!("{what}, {method}"),
-            bytes,
-            Outcome::Refused(status),
-        )
-    })
+    let (lines, behind) = (format!("{lines}\r\n"), format!("{NO_CHUNKS}{SMUGGLED}"));
+    super::both(rule, what, &lines, &behind, status)
 }
 
 fn beside_a_length() -> Vec<Row> {

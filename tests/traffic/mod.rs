@@ -144,6 +144,24 @@ fn refused<B: Into<Vec<u8>>>(
         .collect()
 }
 
+/// The same header lines, with the same bytes behind the head, on a request that wants a body and
+/// on one that wants none.
+fn both(rule: &'static str, what: &str, lines: &str, behind: &str, status: u16) -> [Row; 2] {
+    [("POST", post(lines, behind)), ("GET", get(lines) + behind)].map(|(method, bytes)| {
+        row(
+            rule,
+            format!("{what}, {method}"),
+            bytes,
+            Outcome::Refused(status),
+        )
+    })
+}
+
+/// A number from the environment: how much is tried, and from where on.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 /// All rows.
 pub(crate) fn rows() -> Vec<Row> {
     [

@@ -5,11 +5,15 @@
 //! every byte in any case.
 
 use super::direct::{Conversation, Direct, Reached};
-use super::number;
-use super::traffic::{BEHIND, Outcome, PIPELINED, Row, SMUGGLED, Seen, rows};
+use super::traffic::{BEHIND, Outcome, PIPELINED, Row, SMUGGLED, Seen, number, rows};
 
 /// Rows up to this length are cut at every byte.
 const CUT_BYTES_MAX: usize = 1_000;
+
+/// One of so many places to cut at is tried.
+fn cut_step() -> usize {
+    usize::try_from(number("MECHA_CUT_STEP", 32)).unwrap()
+}
 
 /// The row's bytes with what must be read, or must not be read, behind them.
 fn stream(row: &Row) -> Vec<u8> {
@@ -83,12 +87,12 @@ fn cut(direct: &Direct, row: &Row, first: usize, step: usize) -> usize {
 #[test]
 fn a_stream_is_read_the_same_wherever_it_is_cut() {
     let direct = Direct::new();
-    let step = number("MECHA_CUT_STEP", 32);
+    let step = cut_step();
     let rows = rows();
     let rows = rows.iter().enumerate();
     let count: usize = rows
         // A step that shares no factor with theirs tries another place in each row.
-        .map(|(place, row)| cut(&direct, row, place * 7, usize::try_from(step).unwrap()))
+        .map(|(place, row)| cut(&direct, row, place * 7, step))
         .sum();
     println!("{count} cuts");
     assert!(count > 2_000, "{count}");
@@ -108,7 +112,7 @@ fn pipelined_requests_are_answered_the_same_wherever_they_are_cut() {
 #[test]
 fn a_stream_is_read_the_same_byte_by_byte() {
     let direct = Direct::new();
-    let step = usize::try_from(number("MECHA_CUT_STEP", 32)).unwrap();
+    let step = cut_step();
     for row in rows().into_iter().step_by(step.div_ceil(8)) {
         let stream = stream(&row);
         if stream.len() <= CUT_BYTES_MAX {

@@ -18,9 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::direct::{Direct, Reached};
-use super::number;
 use super::traffic::grammar::{self, Stream};
-use super::traffic::rows;
+use super::traffic::{number, rows};
 
 /// How a server came to the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -213,11 +213,6 @@ impl Drop for Running {
     }
 }
 
-/// A number from the environment.
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
 /// All that comes until the end of the stream.
 fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();

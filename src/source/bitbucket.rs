@@ -3,12 +3,13 @@
 //! Read are the payloads of Bitbucket Cloud, and what those of the Data Center edition have in
 //! their place (`pullRequest` beside `pullrequest`).
 
+use std::sync::LazyLock;
+
 use data_encoding::HEXLOWER;
 
-use super::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{self, Keys, Rejection};
-use super::table::{self, Form, Line};
+use super::table::{self, Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -16,7 +17,7 @@ use crate::secret::Secret;
 const SIGNATURE: &str = "x-hub-signature";
 const PREFIX: &str = "sha256=";
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     (
         "number",
         Form::Integer,
@@ -121,6 +122,8 @@ const FACTS: [&str; 11] = [
     "changes[].ref.type",
 ];
 
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(LINES, FACTS));
+
 pub(super) struct Bitbucket {
     keys: Keys,
 }
@@ -139,8 +142,8 @@ impl Sender for Bitbucket {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let picked = pick::pick(payload, table::paths(TABLE).chain(FACTS))?;
-        let mut attributes = table::attributes(TABLE, &picked);
+        let picked = TABLE.pick(payload)?;
+        let mut attributes = TABLE.attributes(&picked);
         let actor = picked.first_word(&["actor.nickname", "actor.name", "actor.display_name"]);
         table::put(&mut attributes, "sender", actor.as_deref());
         // A push may concern a tag.

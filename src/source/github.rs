@@ -1,24 +1,26 @@
 //! GitHub: `X-Hub-Signature-256` over the body, be it JSON or a form.
 //!
-//! Where each attribute comes from stands in [`TABLE`], which holds for Gitea and Forgejo, too: their
+//! Where each attribute comes from stands in [`LINES`], which holds for Gitea and Forgejo, too: their
 //! payloads are made like GitHub's. What an event is about comes first (a pull request, an issue, a
 //! discussion, a release, a run, a push), and a comment or review before what it stands under.
 //!
 //! GitHub tells no time of sending, so a delivery that is sent again is told by its id alone.
 
+use std::sync::LazyLock;
+
 use data_encoding::HEXLOWER;
 
 use super::reading::{self, Reading, Unreadable, joined};
 use super::signature::{self, Keys, Rejection};
-use super::table::{self, Form, Line};
-use super::{Fields, Headers, Outgoing, Sender, form, pick};
+use super::table::{self, Form, Line, Table};
+use super::{Fields, Headers, Outgoing, Sender, form};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 const SIGNATURE: &str = "x-hub-signature-256";
 const PREFIX: &str = "sha256=";
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     (
         "repo_owner",
         Form::Text,
@@ -168,6 +170,8 @@ const FACTS: [&str; 6] = [
     "review",
 ];
 
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(LINES, FACTS));
+
 pub(super) struct Github {
     keys: Keys,
 }
@@ -222,8 +226,8 @@ pub(super) fn read(
     id: Option<&str>,
     payload: &str,
 ) -> Result<Reading, Unreadable> {
-    let picked = pick::pick(payload, table::paths(TABLE).chain(FACTS))?;
-    let mut attributes = table::attributes(TABLE, &picked);
+    let picked = TABLE.pick(payload)?;
+    let mut attributes = TABLE.attributes(&picked);
     // A review may say nothing; what it stands under is not what it says.
     let speaks = ["comment", "review"].iter().any(|path| picked.has(path));
     let said = ["comment.body", "review.body", "review.content"];

@@ -7,11 +7,12 @@
 //! Attributes: what a note stands under (a merge request, an issue) names number, title, branches
 //! and labels, the note itself body and url. A push has the title and the message of its last commit.
 
-use super::pick;
+use std::sync::LazyLock;
+
 use super::reading::{Reading, Unreadable, joined};
 use super::signature::{self, Rejection};
 use super::standard::Signatures;
-use super::table::{self, Form, Line};
+use super::table::{self, Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::{Keyring, Secret};
@@ -19,7 +20,7 @@ use crate::secret::{Keyring, Secret};
 const TOKEN: &str = "x-gitlab-token";
 const SIGNING_TOKEN_PREFIX: &str = "whsec_";
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     (
         "number",
         Form::Integer,
@@ -116,6 +117,8 @@ const FACTS: [&str; 7] = [
     "project.path_with_namespace",
 ];
 
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(LINES, FACTS));
+
 pub(super) struct Gitlab {
     tokens: Keyring,
     /// The first secret, for signing, where it is a token.
@@ -163,8 +166,8 @@ impl Sender for Gitlab {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let picked = pick::pick(payload, table::paths(TABLE).chain(FACTS))?;
-        let mut attributes = table::attributes(TABLE, &picked);
+        let picked = TABLE.pick(payload)?;
+        let mut attributes = TABLE.attributes(&picked);
         // Pipelines and jobs name a branch or a tag by its bare name, and say which it is.
         let is_branch = picked.flag("object_attributes.tag").or(picked.flag("tag")) == Some(false);
         if is_branch && !attributes.contains_key("head_branch") {

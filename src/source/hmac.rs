@@ -5,7 +5,8 @@
 
 use data_encoding::{BASE64, HEXLOWER};
 
-use super::pick;
+use super::paths::Paths;
+use super::pick::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{self, Algorithm, Keys, Rejection};
 use super::{Fields, Headers, Outgoing, Sender};
@@ -46,13 +47,18 @@ pub struct HmacSettings {
 pub(super) struct Generic {
     keys: Keys,
     scheme: HmacSettings,
+    /// Those of the type and the id.
+    paths: Paths,
 }
 
 impl Generic {
     pub(super) fn new(secrets: &[Secret], scheme: HmacSettings) -> Result<Self, String> {
         let keys = secrets.iter().map(|secret| secret.reveal().as_bytes());
+        let fields = [&scheme.type_field, &scheme.id_field];
+        let paths = Paths::new(fields.into_iter().flatten().map(String::as_str));
         Ok(Self {
             keys: Keys::new(scheme.algorithm, keys)?,
+            paths,
             scheme,
         })
     }
@@ -73,8 +79,7 @@ impl Sender for Generic {
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
         let scheme = &self.scheme;
-        let fields = [&scheme.type_field, &scheme.id_field];
-        let picked = pick::pick(payload, fields.into_iter().flatten().map(String::as_str))?;
+        let picked = pick(payload, &self.paths)?;
         let find = |header: &Option<String>, field: &Option<String>| {
             let in_header = header.as_ref().and_then(|name| headers.header(name));
             let in_header = in_header.filter(|value| !value.is_empty());

@@ -1,17 +1,18 @@
 //! Jira: signed as Bitbucket signs; the body names type, actor and issue.
 
+use std::sync::LazyLock;
+
 use super::bitbucket;
-use super::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{Keys, Rejection};
-use super::table::{self, Form, Line};
+use super::table::{self, Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 const DELIVERY: &str = "x-atlassian-webhook-identifier";
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     ("title", Form::Text, &["issue.fields.summary"]),
     (
         "body",
@@ -31,6 +32,11 @@ const ACTOR: [&str; 5] = [
     "worklog.author.displayName",
 ];
 
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let facts = ["webhookEvent", "issue.key"].into_iter().chain(ACTOR);
+    Table::new(LINES, facts)
+});
+
 pub(super) struct Jira {
     keys: Keys,
 }
@@ -49,9 +55,8 @@ impl Sender for Jira {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let facts = ["webhookEvent", "issue.key"].into_iter().chain(ACTOR);
-        let picked = pick::pick(payload, table::paths(TABLE).chain(facts))?;
-        let mut attributes = table::attributes(TABLE, &picked);
+        let picked = TABLE.pick(payload)?;
+        let mut attributes = TABLE.attributes(&picked);
         let actor = picked.first_word(&ACTOR);
         table::put(&mut attributes, "sender", actor.as_deref());
         Ok(Reading {

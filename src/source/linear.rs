@@ -1,11 +1,14 @@
 //! Linear: the HMAC of the body as bare hexadecimal digits; the time of sending is in the body.
 
+use std::sync::LazyLock;
+
 use data_encoding::HEXLOWER;
 
-use super::pick;
+use super::paths::Paths;
+use super::pick::pick;
 use super::reading::{Reading, Unreadable, joined};
 use super::signature::{self, Keys, Rejection};
-use super::table::{self, Form, Line};
+use super::table::{Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -15,10 +18,12 @@ const SIGNATURE: &str = "linear-signature";
 /// The field that holds the time of sending, in milliseconds.
 const SENT: &str = "webhookTimestamp";
 
+static SENT_PATH: LazyLock<Paths> = LazyLock::new(|| Paths::new([SENT]));
+
 /// Milliseconds between sending and receiving at most, either way.
 const TOLERANCE_MS: u64 = 60_000;
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     (
         "number",
         Form::Integer,
@@ -37,6 +42,8 @@ const TABLE: &[Line] = &[
 
 /// What is asked for beside the attributes.
 const FACTS: [&str; 5] = ["type", "action", "actor.name", "data.identifier", "data.id"];
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(LINES, FACTS));
 
 pub(super) struct Linear {
     keys: Keys,
@@ -63,7 +70,7 @@ impl Sender for Linear {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let picked = pick::pick(payload, table::paths(TABLE).chain(FACTS))?;
+        let picked = TABLE.pick(payload)?;
         let event = headers
             .header("linear-event")
             .filter(|event| !event.is_empty());
@@ -73,7 +80,7 @@ impl Sender for Linear {
             delivery_id: headers.header("linear-delivery").map(str::to_owned),
             actor: picked.word("actor.name"),
             subject: picked.first_word(&["data.identifier", "data.id"]),
-            attributes: table::attributes(TABLE, &picked),
+            attributes: TABLE.attributes(&picked),
             challenge: None,
         })
     }
@@ -104,8 +111,8 @@ enum Unsent {
 /// The time of sending. Read only of a body whose signature is right, or of one's own.
 fn sent(body: &[u8]) -> Result<u64, Unsent> {
     let text = str::from_utf8(body).map_err(|_| Unsent::NoJson)?;
-    let picked = pick::pick(text, [SENT]).map_err(|_| Unsent::NoJson)?;
-    let sent = picked.first(SENT).ok_or(Rejection::MissingTimestamp);
+    let picked = pick(text, &SENT_PATH).map_err(|_| Unsent::NoJson)?;
+    let sent = picked.at(SENT).first().ok_or(Rejection::MissingTimestamp);
     sent.and_then(signature::timestamp)
         .map_err(Unsent::Rejected)
 }
@@ -114,8 +121,8 @@ fn sent(body: &[u8]) -> Result<u64, Unsent> {
 pub(super) fn stamp(body: Vec<u8>, now: Timestamp) -> Vec<u8> {
     let text = str::from_utf8(&body).ok();
     let place = text.and_then(|text| {
-        let picked = pick::pick(text, [SENT]).ok()?;
-        let value = picked.first(SENT)?;
+        let picked = pick(text, &SENT_PATH).ok()?;
+        let value = picked.at(SENT).first()?;
         // The value is a piece of the text.
         let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         Some(start..start.checked_add(value.len())?)

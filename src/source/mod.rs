@@ -3,14 +3,16 @@
 //! A [`Source`] is one sender and its secrets. [`Source::verify`] decides over the exact bytes that
 //! came whether they are the sender's and fresh; [`Source::read`] turns them into a [`Delivery`].
 //! Pure: nothing here reads a clock, a file or a socket. Each kind of sender has a file of its own;
-//! `signature` has what their schemes share, `form` decodes bodies of forms, `pick` takes single
-//! values out of JSON without a tree of it, `table` names them, `reading` is what a sender found.
+//! `signature` has what their schemes share, `form` decodes bodies of forms, `pick` takes
+//! single values out of JSON without a tree of it: `paths` is where they are, `scan` walks over the
+//! text, `found` is what is there, `text` reads what stands in quotes; `table` names them, `reading` is what a sender found.
 //!
 //! BOUND: apart from the body itself, a delivery takes at most 1 MiB for each text attribute, and
 //! at most 16 signatures of a list are tried.
 
 mod bitbucket;
 mod form;
+mod found;
 mod gitea;
 mod github;
 mod gitlab;
@@ -18,9 +20,11 @@ mod hmac;
 mod jira;
 mod kind;
 mod linear;
+mod paths;
 mod pick;
 pub mod properties;
 mod reading;
+mod scan;
 mod shopify;
 mod signature;
 mod slack;
@@ -28,6 +32,7 @@ mod standard;
 mod stripe;
 mod table;
 mod telegram;
+mod text;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::Message;
 use super::form::BadForm;
-use super::pick::{NotJson, cut};
+use super::pick::NotJson;
+use super::text::cut;
 use crate::event::{Attributes, Delivery};
 
 /// Bytes of a type, a delivery id or an actor at most.

@@ -37,7 +37,7 @@ impl Sender for Shopify {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        pick::pick(payload, [])?;
+        pick::check(payload)?;
         let find = |names: [&str; 2]| {
             let mut values = names.into_iter().filter_map(|name| headers.header(name));
             values.find(|value| !value.is_empty()).map(str::to_owned)

@@ -4,12 +4,14 @@
 //! JSON, and slash commands as a form of plain fields. Of the last, an object of the fields is made.
 //! Before anything else Slack wants to see a challenge in the answer (`url_verification`).
 
+use std::sync::LazyLock;
+
 use data_encoding::HEXLOWER;
 
-use super::pick::{self, Picked};
+use super::pick::Picked;
 use super::reading::{self, Reading, Unreadable, joined};
 use super::signature::{self, Keys, Rejection};
-use super::table::{self, Form, Line};
+use super::table::{self, Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender, form};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -45,7 +47,7 @@ const SUBJECT: [&str; 8] = [
     "event.assistant_thread.channel_id",
 ];
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     (
         "text",
         Form::Text,
@@ -73,6 +75,11 @@ const FACTS: [&str; 6] = [
     "challenge",
     "command",
 ];
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let facts = FACTS.into_iter().chain(ACTOR).chain(SUBJECT);
+    Table::new(LINES, facts)
+});
 
 pub(super) struct Slack {
     keys: Keys,
@@ -106,14 +113,13 @@ impl Sender for Slack {
     }
 
     fn read(&self, _: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let paths = table::paths(TABLE).chain(FACTS).chain(ACTOR).chain(SUBJECT);
-        let picked = pick::pick(payload, paths)?;
+        let picked = TABLE.pick(payload)?;
         let challenge = match picked.word("type").as_deref() {
             Some("url_verification") => picked.word("challenge"),
             _ => None,
         };
         let (actor, subject) = (picked.first_word(&ACTOR), picked.first_word(&SUBJECT));
-        let mut attributes = table::attributes(TABLE, &picked);
+        let mut attributes = TABLE.attributes(&picked);
         table::put(&mut attributes, "sender", actor.as_deref());
         table::put(&mut attributes, "channel", subject.as_deref());
         Ok(Reading {

@@ -8,10 +8,13 @@
 //! BOUND: checking an Ed25519 signature reads the whole body for each key, so that a delivery has
 //! [`ED25519_CHECKS_MAX`] of these checks at most.
 
+use std::sync::LazyLock;
+
 use data_encoding::BASE64;
 use ed25519_compact::{PublicKey, Signature};
 
-use super::pick;
+use super::paths::Paths;
+use super::pick::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{self, Algorithm, Keys, Rejection, TRIED_MAX, Tags};
 use super::{Fields, Headers, Outgoing, Sender};
@@ -208,6 +211,8 @@ fn public_key(encoded: &str) -> Result<PublicKey, String> {
         })
 }
 
+static PATHS: LazyLock<Paths> = LazyLock::new(|| Paths::new(["type"]));
+
 pub(super) struct Standard {
     signatures: Signatures,
 }
@@ -227,7 +232,7 @@ impl Sender for Standard {
     }
 
     fn read(&self, headers: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let picked = pick::pick(payload, ["type"])?;
+        let picked = pick(payload, &PATHS)?;
         Ok(Reading {
             event_type: picked.word("type"),
             delivery_id: headers.header(names(headers).id).map(str::to_owned),

@@ -3,9 +3,12 @@
 //! The whole text of the secret, `whsec_` included, is the key. While a secret is rolled there are
 //! several `v1` signatures; other schemes are passed over, so that nobody can choose a weaker one.
 
+use std::sync::LazyLock;
+
 use data_encoding::HEXLOWER;
 
-use super::pick;
+use super::paths::Paths;
+use super::pick::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{self, Keys, Rejection, TRIED_MAX};
 use super::{Fields, Headers, Outgoing, Sender};
@@ -16,6 +19,8 @@ const SIGNATURE: &str = "stripe-signature";
 
 /// Seconds between sending and receiving at most, either way.
 const TOLERANCE_SECONDS: u64 = 300;
+
+static PATHS: LazyLock<Paths> = LazyLock::new(|| Paths::new(["type", "id", "data.object.id"]));
 
 pub(super) struct Stripe {
     keys: Keys,
@@ -64,7 +69,7 @@ impl Sender for Stripe {
     }
 
     fn read(&self, _: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let picked = pick::pick(payload, ["type", "id", "data.object.id"])?;
+        let picked = pick(payload, &PATHS)?;
         Ok(Reading {
             event_type: picked.word("type"),
             delivery_id: picked.word("id"),

@@ -1,6 +1,8 @@
 //! Which attribute comes from where in a payload, as a table that each sender's file has.
 
-use super::pick::Picked;
+use super::found::Found;
+use super::paths::Paths;
+use super::pick::{NotJson, Picked, pick};
 use crate::event::{Attribute, Attributes};
 
 /// What is made of the value at a path.
@@ -30,37 +32,60 @@ pub(super) enum Form {
 /// several lines for one attribute the first that finds something counts.
 pub(super) type Line = (&'static str, Form, &'static [&'static str]);
 
-/// Every path of `table`.
-pub(super) fn paths(table: &'static [Line]) -> impl Iterator<Item = &'static str> {
-    table.iter().flat_map(|(_, _, paths)| paths.iter().copied())
+/// The lines of a sender, and the tree of all the paths that it asks for.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Name, form, and the numbers of the paths.
+    lines: Vec<(&'static str, Form, Vec<usize>)>,
+    paths: Paths,
 }
 
-/// The attributes that `table` finds.
-pub(super) fn attributes(table: &[Line], picked: &Picked<'_, '_>) -> Attributes {
-    let mut attributes = Attributes::new();
-    for (name, form, paths) in table {
-        if attributes.contains_key(*name) {
-            continue;
-        }
-        let found = paths.iter().find_map(|path| value(*form, path, picked));
-        if let Some(value) = found {
-            attributes.insert((*name).to_owned(), value);
-        }
+impl Table {
+    /// A table of `lines`; `facts` are the paths that are asked for beside the attributes.
+    pub(super) fn new(lines: &[Line], facts: impl IntoIterator<Item = &'static str>) -> Self {
+        let of_lines = lines.iter().flat_map(|(_, _, paths)| paths.iter().copied());
+        let paths = Paths::new(of_lines.chain(facts));
+        let numbers = |texts: &[&str]| texts.iter().filter_map(|text| paths.number(text)).collect();
+        let lines = lines
+            .iter()
+            .map(|(name, form, texts)| (*name, *form, numbers(texts)))
+            .collect();
+        Self { lines, paths }
     }
-    attributes
+
+    /// What `payload` has at the table's paths.
+    pub(super) fn pick<'t>(&self, payload: &'t str) -> Result<Picked<'t, '_>, NotJson> {
+        pick(payload, &self.paths)
+    }
+
+    /// The attributes that the table's lines find in what was picked with it.
+    pub(super) fn attributes(&self, picked: &Picked<'_, '_>) -> Attributes {
+        let mut attributes = Attributes::new();
+        for (name, form, paths) in &self.lines {
+            if attributes.contains_key(*name) {
+                continue;
+            }
+            let mut paths = paths.iter();
+            let found = paths.find_map(|path| value(*form, picked.numbered(*path)));
+            if let Some(value) = found {
+                attributes.insert((*name).to_owned(), value);
+            }
+        }
+        attributes
+    }
 }
 
-fn value(form: Form, path: &str, picked: &Picked<'_, '_>) -> Option<Attribute> {
+fn value(form: Form, found: Found<'_, '_>) -> Option<Attribute> {
     Some(match form {
-        Form::Text => Attribute::Text(picked.text(path)?),
-        Form::FirstLine => Attribute::Text(first_line(&picked.text(path)?)),
-        Form::Word => Attribute::Text(picked.word(path)?),
-        Form::Branch => Attribute::from(picked.text(path)?.strip_prefix("refs/heads/")?),
-        Form::Last => Attribute::Text(picked.last_text(path)?),
-        Form::LastFirstLine => Attribute::Text(first_line(&picked.last_text(path)?)),
-        Form::Integer => Attribute::Integer(picked.integer(path)?),
-        Form::Flag => Attribute::Flag(picked.flag(path)?),
-        Form::Names => Attribute::Names(picked.names(path)?),
+        Form::Text => Attribute::Text(found.text()?),
+        Form::FirstLine => Attribute::Text(first_line(&found.text()?)),
+        Form::Word => Attribute::Text(found.word()?),
+        Form::Branch => Attribute::from(found.text()?.strip_prefix("refs/heads/")?),
+        Form::Last => Attribute::Text(found.last_text()?),
+        Form::LastFirstLine => Attribute::Text(first_line(&found.last_text()?)),
+        Form::Integer => Attribute::Integer(found.integer()?),
+        Form::Flag => Attribute::Flag(found.flag()?),
+        Form::Names => Attribute::Names(found.names()?),
     })
 }
 

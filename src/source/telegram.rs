@@ -3,16 +3,21 @@
 //! An update has its number and one more field, which says what it is: `message`,
 //! `callback_query`. Everything else is looked up below that field.
 
+use std::sync::LazyLock;
+
+use super::paths::Paths;
 use super::pick;
 use super::reading::{Reading, Unreadable};
 use super::signature::{self, Rejection};
-use super::table::{self, Form, Line};
+use super::table::{self, Form, Line, Table};
 use super::{Fields, Headers, Outgoing, Sender};
 use crate::clock::Timestamp;
 use crate::secret::{Keyring, Secret};
 
 const TOKEN: &str = "x-telegram-bot-api-secret-token";
 const NUMBER: &str = "update_id";
+
+static NUMBER_PATH: LazyLock<Paths> = LazyLock::new(|| Paths::new([NUMBER]));
 
 /// Characters of a token at most, as the Bot API has it.
 const TOKEN_MAX: usize = 256;
@@ -30,7 +35,7 @@ const ACTOR: [&str; 6] = [
 /// The chat; of a button that was pressed, the chat of its message.
 const CHAT: [&str; 2] = ["chat.id", "message.chat.id"];
 
-const TABLE: &[Line] = &[
+const LINES: &[Line] = &[
     ("text", Form::Text, &["text", "caption", "data", "query"]),
     (
         "thread",
@@ -38,6 +43,9 @@ const TABLE: &[Line] = &[
         &["message_thread_id", "message.message_thread_id"],
     ),
 ];
+
+/// Of what an update is about.
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(LINES, ACTOR.into_iter().chain(CHAT)));
 
 pub(super) struct Telegram {
     tokens: Keyring,
@@ -74,17 +82,16 @@ impl Sender for Telegram {
     }
 
     fn read(&self, _: &dyn Headers, payload: &str) -> Result<Reading, Unreadable> {
-        let number = pick::pick(payload, [NUMBER])?.word(NUMBER);
+        let number = pick::pick(payload, &NUMBER_PATH)?.word(NUMBER);
         let Some((event_type, update)) = pick::first_member_but(payload, NUMBER) else {
             return Ok(Reading {
                 delivery_id: number,
                 ..Reading::default()
             });
         };
-        let paths = table::paths(TABLE).chain(ACTOR).chain(CHAT);
-        let picked = pick::pick(update, paths)?;
+        let picked = TABLE.pick(update)?;
         let (actor, chat) = (picked.first_word(&ACTOR), picked.first_word(&CHAT));
-        let mut attributes = table::attributes(TABLE, &picked);
+        let mut attributes = TABLE.attributes(&picked);
         table::put(&mut attributes, "sender", actor.as_deref());
         table::put(&mut attributes, "channel", chat.as_deref());
         Ok(Reading {

@@ -1,5 +1,6 @@
 //! Sources as a whole.
 
+mod picking;
 mod readings;
 mod signatures;
 

@@ -3,11 +3,14 @@
 //! What a template has not is what it does not need: no macros, no inclusion, and no functions
 //! that show more than they are given or collect before they count. `tojson`, `join`, `split` and
 //! `lines` are the engine's own in form and bounded while they run; `fence` is ours.
+//!
+//! An environment is made once and shared. What is another one for each evaluation its filters find
+//! among the names, under [`MARK`] and [`BYTES_MAX`].
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io;
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
@@ -21,6 +24,13 @@ use super::payload::View;
 /// Steps of an evaluation: some ten milliseconds. One step also pays for 64 bytes of text that
 /// a template makes, so these are 6 MB of it as well.
 pub(super) const FUEL: u64 = 100_000;
+
+/// The name of what the fences of an evaluation carry. Like the next one it has a space in it, so
+/// that no template can write it, and nothing in an environment shows all names there are.
+pub(super) const MARK: &str = " mark";
+
+/// The name of how many bytes the texts of an evaluation have at most.
+pub(super) const BYTES_MAX: &str = " bytes_max";
 
 /// Whether one value stands in a relation to another.
 type Relation = fn(&Value, &Value) -> bool;
@@ -41,12 +51,15 @@ const COMPARISONS: [(&[&str], Relation); 7] = [
 /// Spaces of a level that `tojson` indents by at most.
 const INDENT_MAX: usize = 16;
 
-/// An environment whose texts have at most `max` bytes and whose fences carry `mark`.
-pub(super) fn environment(
-    undefined: UndefinedBehavior,
-    mark: &str,
-    max: usize,
-) -> Environment<'static> {
+/// That of judgements: what is absent is an error.
+pub(super) static STRICT: LazyLock<Environment<'static>> =
+    LazyLock::new(|| environment(UndefinedBehavior::Strict));
+
+/// That of checks, which have no event.
+pub(super) static LENIENT: LazyLock<Environment<'static>> =
+    LazyLock::new(|| environment(UndefinedBehavior::Chainable));
+
+fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(undefined);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -57,7 +70,7 @@ pub(super) fn environment(
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);
     }
-    environment.set_formatter(move |out, state, value| format(out, state, value, max));
+    environment.set_formatter(format);
     // They show the whole environment, or build lists and maps before they are counted.
     for name in ["debug", "dict", "namespace"] {
         environment.remove_global(name);
@@ -65,7 +78,6 @@ pub(super) fn environment(
     for name in ["chain", "pprint"] {
         environment.remove_filter(name);
     }
-    let mark: Arc<str> = Arc::from(mark);
     // The engine's own compare what is absent, as its operators do not: `x is ne 1` would hold.
     for (names, holds) in COMPARISONS {
         for name in names {
@@ -74,21 +86,22 @@ pub(super) fn environment(
             });
         }
     }
-    environment.add_filter("fence", move |state: &mut State<'_, '_>, value: Value| {
-        fence(&state.format(value)?, &mark, max)
+    environment.add_filter("fence", |state: &mut State<'_, '_>, value: Value| {
+        let mark = named(state, MARK)?;
+        let mark = mark.as_str().unwrap_or_default();
+        fence(&state.format(value)?, mark, bytes_max(state)?)
     });
     environment.add_filter(
         "tojson",
-        move |state: &mut State<'_, '_>, value: Value, indent: Option<Value>, more: Kwargs| {
-            to_json(state, &value, indent, &more, max)
+        |state: &mut State<'_, '_>, value: Value, indent: Option<Value>, more: Kwargs| {
+            to_json(state, &value, indent, &more)
         },
     );
     environment.add_filter(
         "join",
-        move |state: &mut State<'_, '_>,
-              list: Value,
-              joiner: Option<Cow<'_, str>>,
-              more: Kwargs| { join(state, list, joiner.as_deref(), &more, max) },
+        |state: &mut State<'_, '_>, list: Value, joiner: Option<Cow<'_, str>>, more: Kwargs| {
+            join(state, list, joiner.as_deref(), &more)
+        },
     );
     environment.add_filter(
         "split",
@@ -101,6 +114,16 @@ pub(super) fn environment(
         pieces(state, text.lines())
     });
     environment
+}
+
+/// What the evaluation has under a name that is no template's.
+fn named(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
+    let missing = || Error::new(ErrorKind::InvalidOperation, format!("there is no{name}"));
+    state.lookup(name).ok_or_else(missing)
+}
+
+fn bytes_max(state: &State<'_, '_>) -> Result<usize, Error> {
+    named(state, BYTES_MAX).map(|max| max.as_usize().unwrap_or(0))
 }
 
 fn compare(
@@ -118,18 +141,14 @@ fn compare(
 
 /// Writes a value. An object is written piece by piece, so that one that prints endlessly is cut
 /// before it takes memory, even where the template captures it.
-fn format(
-    out: &mut Output<'_>,
-    state: &mut State<'_, '_>,
-    value: &Value,
-    max: usize,
-) -> Result<(), Error> {
+fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.is_none() {
         return Err(Error::new(ErrorKind::UndefinedError, "null"));
     }
     if value.as_object().is_none() || *state.auto_escape() != AutoEscape::None {
         return escape_formatter(out, state, value);
     }
+    let max = bytes_max(state)?;
     let mut bounded = BoundedOutput { out, left: max };
     write!(bounded, "{value}").map_err(|_| too_long(max))
 }
@@ -164,7 +183,6 @@ fn to_json(
     value: &Value,
     indent: Option<Value>,
     more: &Kwargs,
-    max: usize,
 ) -> Result<Value, Error> {
     if value.is_undefined() {
         // The error of a template that writes it.
@@ -175,6 +193,7 @@ fn to_json(
         None => more.get::<Option<Value>>("indent")?,
     };
     more.assert_all_used()?;
+    let max = bytes_max(state)?;
     let spaces = match indent {
         Some(indent) if indent.kind() == ValueKind::Bool => usize::from(indent.is_true()) * 2,
         Some(indent) => indent.as_usize().unwrap_or(0).min(INDENT_MAX),
@@ -207,7 +226,6 @@ fn join(
     list: Value,
     joiner: Option<&str>,
     more: &Kwargs,
-    max: usize,
 ) -> Result<Value, Error> {
     if list.is_undefined() {
         return state.format(list).map(Value::from);
@@ -216,6 +234,7 @@ fn join(
     let named = more.get::<Option<Cow<'_, str>>>("d")?;
     more.assert_all_used()?;
     let joiner = joiner.or(named.as_deref()).unwrap_or_default();
+    let max = bytes_max(state)?;
     let mut written = Bounded::new(max);
     for (at, item) in list.try_iter()?.enumerate() {
         state.consume_fuel(1)?;

@@ -6,14 +6,15 @@
 //! them and always agrees with it.
 //!
 //! Rules and templates are written by the operator, the event's texts by anyone. So whatever an
-//! event holds, an evaluation ends, within the bounds that `template` and `payload` state, and a
+//! event holds, an evaluation ends, within the bounds that `compile`, `template` and `payload` state, and a
 //! text within `fence` cannot pass for the operator's words.
 //!
-//! - `template` evaluates `when` and `prompt` in an `environment`, `payload` is the body as they
-//!   see it, `meter` counts what is read of it;
+//! - `compile` checks `when` and `prompt`, `template` evaluates them in an `environment`, `payload`
+//!   is the body as they see it, `meter` counts what is read of it;
 //! - `check` compares an event with `filter`, `glob` knows the patterns, `report` says why.
 
 mod check;
+mod compile;
 mod environment;
 mod glob;
 mod meter;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 pub use check::Wanted;
 pub use report::{Check, Explanation, RuleReport};
 
+use self::compile::Texts;
 use self::report::{Halt, ignored, report, skipped};
 use self::template::{Evaluator, Outcome, cut};
 use crate::event::Attributes;
@@ -114,20 +116,26 @@ impl fmt::Display for CompileError {
 impl std::error::Error for CompileError {}
 
 /// A definition whose texts can be evaluated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     definition: Definition,
-    names_payload: bool,
+    texts: Texts,
 }
 
+/// Rules are equal when their definitions are: the texts follow from them.
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        self.definition == other.definition
+    }
+}
+
+impl Eq for Rule {}
+
 impl Rule {
-    /// Checks the expression and the template.
+    /// Checks and compiles the expression and the template.
     pub fn compile(definition: Definition) -> Result<Self, CompileError> {
-        let names_payload = template::check(definition.when.as_deref(), &definition.prompt)?;
-        Ok(Self {
-            definition,
-            names_payload,
-        })
+        let texts = compile::compile(definition.when.as_deref(), &definition.prompt)?;
+        Ok(Self { definition, texts })
     }
 
     fn takes(&self, event_type: &str) -> bool {
@@ -212,7 +220,7 @@ impl Rulebook {
     /// Whether a rule that could match such an event names the payload.
     pub fn wants_payload(&self, source: &str, event_type: &str) -> bool {
         self.of_source(source)
-            .any(|rule| rule.names_payload && rule.takes(event_type))
+            .any(|rule| rule.texts.name_payload && rule.takes(event_type))
     }
 
     /// The verdict of the first rule that matches.
@@ -276,7 +284,7 @@ fn halt(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> Option<Hal
     if let Some(at) = filters.position(|(name, wanted)| !check::passes(facts, name, wanted)) {
         return Some(Halt::Filter(at));
     }
-    let when = rule.definition.when.as_ref()?;
+    let when = rule.texts.when.as_ref()?;
     match evaluator.when(when) {
         Outcome::Value(_, true) => None,
         Outcome::Value(found, false) => Some(Halt::When(format!("is {found}"))),
@@ -287,7 +295,7 @@ fn halt(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> Option<Hal
 fn concluded(rule: &Rule, evaluator: &Evaluator<'_>) -> Verdict {
     let definition = &rule.definition;
     let worker = definition.worker.clone();
-    match evaluator.prompt(&definition.prompt) {
+    match evaluator.prompt(&rule.texts.prompt) {
         Ok(prompt) => Verdict::Matched {
             worker,
             auto: definition.auto,

@@ -119,14 +119,14 @@ pub(super) fn report(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) 
             passed: check::passes(facts, name, wanted),
         });
     }
-    if let Some(when) = &definition.when {
+    if let (Some(wanted), Some(when)) = (&definition.when, &rule.texts.when) {
         let (found, passed) = match evaluator.when(when) {
             Outcome::Value(found, is_true) => (found, is_true),
             Outcome::Nothing(why) => (Json::String(why), false),
         };
         checks.push(Check {
             check: "when".to_owned(),
-            wanted: Json::String(when.clone()),
+            wanted: Json::String(wanted.clone()),
             found,
             passed,
         });

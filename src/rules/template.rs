@@ -1,42 +1,34 @@
 //! Evaluates the `when` and the `prompt` of a rule.
 //!
-//! Each judgement has an environment of its own, since bounds and fence depend on the event. A
-//! rule's text is read anew each time, which takes microseconds.
+//! What the texts are is compiled already; an evaluation adds the names of its event, the mark of its
+//! fences and its bounds.
 //!
 //! BOUND: [`FUEL`] steps, and with them the bytes that a template makes of other texts; the
-//! prompt's own length while it is written; the length of a tag and their number; what [`Meter`]
-//! bounds of the payload. What remains is in the hands of who writes the rules alone: a list
+//! prompt's own length while it is written; what [`Meter`] bounds of the payload. What remains is in the hands of who writes the rules alone: a list
 //! multiplied in the template and made a text by `~` takes memory before it is counted.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-use super::environment::{Bounded, FUEL, environment};
+use super::Facts;
+use super::compile::{PROMPT, Prompt, When};
+use super::environment::{BYTES_MAX, Bounded, FUEL, MARK};
 use super::meter::Meter;
 use super::payload;
-use super::{CompileError, Facts, Part};
 use crate::event::Attribute;
 
 /// A prompt may need more: 4 bytes of work for each byte that it can have.
 const PROMPT_BYTES_OF_STEP: usize = 16;
 
-/// Bytes of an expression or of what stands between the marks of a tag, at most. A parser calls
-/// itself for each operator, so these bound its stack: `1+1+1` is a level for each two bytes.
-const TAG_BYTES_MAX: usize = 2_048;
-
-/// Tags of a template at most: each may put what the one before made one level deeper.
-const TAGS_MAX: usize = 1_000;
-
 /// Bytes of a message about an evaluation, which may quote what came from outside.
-const MESSAGE_BYTES_MAX: usize = 300;
+pub(super) const MESSAGE_BYTES_MAX: usize = 300;
 
 /// The largest number of bytes of a value that is shown to a person.
 const SHOWN_BYTES_MAX: usize = 256;
@@ -56,8 +48,6 @@ pub(super) struct Evaluator<'a> {
     meter: Arc<Meter>,
     /// Made with the first evaluation: most events match no rule before it.
     names: OnceCell<Value>,
-    /// That of every `when`: there may be many, and making it takes longer than using it.
-    of_whens: OnceCell<Environment<'static>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -66,17 +56,14 @@ impl<'a> Evaluator<'a> {
             facts,
             meter: Arc::new(Meter::new(facts.prompt_bytes_max)),
             names: OnceCell::new(),
-            of_whens: OnceCell::new(),
         }
     }
 
-    /// The value of `expression`.
-    pub(super) fn when(&self, expression: &str) -> Outcome {
+    /// The value of an expression.
+    pub(super) fn when(&self, when: &When) -> Outcome {
         self.meter.begin();
-        let environment: &Environment<'_> = self.of_whens.get_or_init(|| self.environment());
-        let value = environment
-            .compile_expression(expression)
-            .and_then(|compiled| compiled.eval(self.names()));
+        let expression = when.text.as_str();
+        let value = when.compiled.eval(self.names());
         if let Some(problem) = self.meter.problem() {
             return Outcome::Nothing(problem.to_owned());
         }
@@ -99,21 +86,22 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The prompt that `template` makes, or why it makes none.
-    pub(super) fn prompt(&self, template: &str) -> Result<String, String> {
+    /// The prompt that a template makes, or why it makes none.
+    pub(super) fn prompt(&self, prompt: &Prompt) -> Result<String, String> {
         self.meter.begin();
         let max = self.facts.prompt_bytes_max;
-        let mut environment = self.environment();
+        // The fuel is the environment's; a copy shares all the rest.
+        let mut environment = prompt.environment.clone();
         let more = u64::try_from(max / PROMPT_BYTES_OF_STEP).unwrap_or(u64::MAX);
         environment.set_fuel(Some(FUEL.saturating_add(more)));
         let mut written = Bounded::new(max);
-        let rendered = environment
-            .template_from_named_str("prompt", template)
-            .and_then(|compiled| {
-                compiled
-                    .render_captured_to(self.names(), &mut written)
-                    .map(drop)
-            });
+        let unmade = |error: &Error| format!("the prompt cannot be made: {}", explained(error));
+        let template = environment
+            .get_template(PROMPT)
+            .map_err(|error| unmade(&error))?;
+        let rendered = template
+            .render_captured_to(self.names(), &mut written)
+            .map(drop);
         if let Some(problem) = self.meter.problem() {
             return Err(format!("the prompt cannot be made: {problem}"));
         }
@@ -121,7 +109,7 @@ impl<'a> Evaluator<'a> {
             return Err(format!("the prompt grows beyond {max} bytes"));
         }
         if let Err(error) = rendered {
-            return Err(match missing_name(&error, template) {
+            return Err(match missing_name(&error, template.source()) {
                 Some(Missing::Absent(name)) => {
                     format!("the prompt names `{name}`, which this event has not")
                 }
@@ -133,7 +121,7 @@ impl<'a> Evaluator<'a> {
                         .line()
                         .map(|line| format!(" (its line {line})"))
                         .unwrap_or_default();
-                    format!("the prompt cannot be made: {}{place}", explained(&error))
+                    format!("{}{place}", unmade(&error))
                 }
             });
         }
@@ -168,15 +156,9 @@ impl<'a> Evaluator<'a> {
         if let Some(value) = payload.and_then(|text| payload::value(text, &self.meter)) {
             names.insert("payload", value);
         }
+        names.insert(MARK, Value::from(facts.mark));
+        names.insert(BYTES_MAX, Value::from(facts.prompt_bytes_max));
         Value::from_pairs(names)
-    }
-
-    fn environment(&self) -> Environment<'static> {
-        environment(
-            UndefinedBehavior::Strict,
-            self.facts.mark,
-            self.facts.prompt_bytes_max,
-        )
     }
 }
 
@@ -186,95 +168,6 @@ fn attribute_value(attribute: &Attribute) -> Value {
         Attribute::Integer(number) => Value::from(*number),
         Attribute::Flag(flag) => Value::from(*flag),
         Attribute::Names(names) => names.iter().map(String::as_str).collect(),
-    }
-}
-
-/// What is wrong with `when` or `prompt`, whatever the event. `Ok` holds whether the texts name
-/// the payload.
-pub(super) fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileError> {
-    let environment = environment(UndefinedBehavior::Chainable, "", MESSAGE_BYTES_MAX);
-    let mut names_payload = false;
-    if let Some(when) = when {
-        if when.len() > TAG_BYTES_MAX {
-            return Err(CompileError {
-                part: Part::When,
-                line: 1,
-                message: format!("an expression has at most {TAG_BYTES_MAX} bytes"),
-            });
-        }
-        let refused = |error| refusal(Part::When, when, &error);
-        let compiled = environment.compile_expression(when).map_err(refused)?;
-        names_payload |= compiled.undeclared_variables(false).contains("payload");
-        refuse_unknown(Part::When, when, compiled.eval(()).map(drop))?;
-    }
-    bound_tags(prompt)?;
-    let compiled = environment
-        .template_from_named_str("prompt", prompt)
-        .map_err(|error| refusal(Part::Prompt, prompt, &error))?;
-    names_payload |= compiled.undeclared_variables(false).contains("payload");
-    let rendered = compiled.render_captured_to((), io::sink()).map(drop);
-    refuse_unknown(Part::Prompt, prompt, rendered)?;
-    Ok(names_payload)
-}
-
-/// Refuses tags that are too long or too many.
-fn bound_tags(prompt: &str) -> Result<(), CompileError> {
-    let refused = |at: usize, message: String| {
-        let before = prompt.get(..at).unwrap_or_default();
-        Err(CompileError {
-            part: Part::Prompt,
-            line: before.matches('\n').count() + 1,
-            message,
-        })
-    };
-    let mut rest = prompt;
-    let mut count = 0;
-    while let Some((open, close)) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")]
-        .into_iter()
-        .filter_map(|(open, close)| rest.find(open).map(|at| (at, close)))
-        .min()
-    {
-        let tag = rest.get(open..).unwrap_or_default();
-        let length = tag.find(close).unwrap_or(tag.len());
-        let at = prompt.len() - tag.len();
-        count += 1;
-        if count > TAGS_MAX {
-            return refused(at, format!("a template has at most {TAGS_MAX} tags"));
-        }
-        if length > TAG_BYTES_MAX && close != "#}" {
-            return refused(at, format!("a tag has at most {TAG_BYTES_MAX} bytes"));
-        }
-        rest = tag.get(length..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-/// A run without an event fails for many reasons; that a filter does not exist is one whatever
-/// the event.
-fn refuse_unknown(part: Part, text: &str, run: Result<(), Error>) -> Result<(), CompileError> {
-    match run {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::UnknownFilter | ErrorKind::UnknownTest
-            ) =>
-        {
-            Err(refusal(part, text, &error))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refusal(part: Part, text: &str, error: &Error) -> CompileError {
-    // An error without a line is about the end.
-    let end = text.lines().count().max(1);
-    CompileError {
-        part,
-        line: error.line().unwrap_or(end),
-        message: match error.detail() {
-            Some(detail) => cut(detail, MESSAGE_BYTES_MAX).into_owned(),
-            None => error.kind().to_string(),
-        },
     }
 }
 

@@ -140,6 +140,64 @@ fn the_mark_has_no_name() {
 }
 
 #[test]
+fn no_template_reads_lists_or_changes_what_is_hidden_among_the_names() {
+    let mut case = Case::of_payload(r#"{" mark": "m", " bytes_max": 3, "a": {" mark": "n"}}"#);
+    for name in [" mark", " bytes_max", "mark", "bytes_max"] {
+        let text = Attribute::from("000000000");
+        case.attributes.insert(name.to_owned(), text);
+    }
+    let mut fenced = case.prompt("{{ title | fence }}").unwrap();
+    assert_eq!(fenced.matches(MARK).count(), 2);
+    // Whatever is written, set, looped over or within the payload is something else.
+    for before in [
+        "{% set mark = 'x' %}",
+        "{% set bytes_max = 3 %}",
+        "{% with mark = 'x', bytes_max = 3 %}{% endwith %}",
+        "{% for mark, bytes_max in payload.a | items %}{% endfor %}",
+        "{% set x = payload[' mark'] %}",
+        "{% for mark in payload %}{% endfor %}",
+        "{% set payload = {' mark': 'x', ' bytes_max': 3} %}",
+    ] {
+        let prompt = case.prompt(&format!("{before}{{{{ title | fence }}}}"));
+        assert_eq!(prompt.as_deref(), Ok(fenced.as_str()), "{before}");
+    }
+    let within = "{% for mark in [' mark'] %}{{ title | fence }}{% endfor %}";
+    assert_eq!(case.prompt(within).as_deref(), Ok(fenced.as_str()));
+    let within = "{% with bytes_max = 3 %}{{ title | fence }}{% endwith %}";
+    assert_eq!(case.prompt(within).as_deref(), Ok(fenced.as_str()));
+    // A text that is shown is never the mark.
+    for template in [
+        "{{ payload | tojson }}",
+        "{{ payload }}",
+        "{% for name in payload %}{{ name }}{% endfor %}",
+        "{{ payload | items }}",
+        "{{ mark }}{{ bytes_max }}",
+        "{{ payload[' mark'] }}{{ payload | attr(' mark') }}",
+    ] {
+        let prompt = case.prompt(template).unwrap_or_else(|reason| reason);
+        assert!(!prompt.contains(MARK), "{template}: {prompt}");
+        assert!(
+            !prompt.contains(&PROMPT_BYTES_MAX.to_string()),
+            "{template}: {prompt}"
+        );
+    }
+    for template in [
+        "{{ self[' mark'] }}",
+        "{{ loop[' mark'] }}",
+        "{% for x in [1] %}{{ loop[' mark'] }}{% endfor %}",
+        "{{ context[' mark'] }}",
+        "{{ caller() }}",
+    ] {
+        let prompt = case.prompt(template).unwrap_or_else(|reason| reason);
+        assert!(!prompt.contains(MARK), "{template}: {prompt}");
+    }
+    // The bound holds for what is fenced, whatever the names say.
+    case.prompt_bytes_max = 100;
+    fenced = "{% set bytes_max = 9000000 %}{{ ('a' * 200) | fence }}".to_owned();
+    assert!(case.prompt(&fenced).is_err());
+}
+
+#[test]
 fn mistakes_in_the_texts_are_told_with_their_line() {
     for (when, prompt, part, line) in [
         (None, "a\nb {{ title", Part::Prompt, 2),

@@ -1,0 +1,164 @@
+//! Compiles the `when` and the `prompt` of a rule, once, for as long as the rule is.
+//!
+//! BOUND: the length of a tag and the number of tags.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use minijinja::{Environment, Error, ErrorKind, Expression, Value};
+
+use super::environment::{BYTES_MAX, LENIENT, MARK, STRICT};
+use super::template::{MESSAGE_BYTES_MAX, cut};
+use super::{CompileError, Part};
+
+/// Bytes of an expression or of what stands between the marks of a tag, at most. A parser calls
+/// itself for each operator, so these bound its stack: `1+1+1` is a level for each two bytes.
+const TAG_BYTES_MAX: usize = 2_048;
+
+/// Tags of a template at most: each may put what the one before made one level deeper.
+const TAGS_MAX: usize = 1_000;
+
+/// What the prompt's template is called.
+pub(super) const PROMPT: &str = "prompt";
+
+/// The texts of a rule, compiled. Clones share them.
+#[derive(Clone)]
+pub(super) struct Texts {
+    pub(super) when: Option<Arc<When>>,
+    pub(super) prompt: Arc<Prompt>,
+    /// Whether they name the payload.
+    pub(super) name_payload: bool,
+}
+
+/// An expression that must be true.
+pub(super) struct When {
+    pub(super) text: String,
+    pub(super) compiled: Expression<'static, 'static>,
+}
+
+/// The template of a prompt, which is the only one of an environment.
+pub(super) struct Prompt {
+    pub(super) environment: Environment<'static>,
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Texts")
+            .field("name_payload", &self.name_payload)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Compiles `when` and `prompt`. The error is what is wrong with them, whatever the event.
+pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, CompileError> {
+    let name_payload = check(when, prompt)?;
+    let refused = |part, text, error: Error| refusal(part, text, &error);
+    let when = when.map(|text| {
+        let compiled = STRICT
+            .compile_expression_owned(text.to_owned())
+            .map_err(|error| refused(Part::When, text, error))?;
+        let text = text.to_owned();
+        Ok(Arc::new(When { text, compiled }))
+    });
+    let mut environment = STRICT.clone();
+    environment
+        .add_template_owned(PROMPT, prompt.to_owned())
+        .map_err(|error| refused(Part::Prompt, prompt, error))?;
+    Ok(Texts {
+        when: when.transpose()?,
+        prompt: Arc::new(Prompt { environment }),
+        name_payload,
+    })
+}
+
+/// What is wrong with the texts. `Ok` holds whether they name the payload.
+fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileError> {
+    let names = Value::from_pairs([
+        (MARK, Value::from("")),
+        (BYTES_MAX, Value::from(MESSAGE_BYTES_MAX)),
+    ]);
+    let mut names_payload = false;
+    if let Some(when) = when {
+        if when.len() > TAG_BYTES_MAX {
+            return Err(CompileError {
+                part: Part::When,
+                line: 1,
+                message: format!("an expression has at most {TAG_BYTES_MAX} bytes"),
+            });
+        }
+        let refused = |error| refusal(Part::When, when, &error);
+        let compiled = LENIENT.compile_expression(when).map_err(refused)?;
+        names_payload |= compiled.undeclared_variables(false).contains("payload");
+        refuse_unknown(Part::When, when, compiled.eval(names.clone()).map(drop))?;
+    }
+    bound_tags(prompt)?;
+    let compiled = LENIENT
+        .template_from_named_str(PROMPT, prompt)
+        .map_err(|error| refusal(Part::Prompt, prompt, &error))?;
+    names_payload |= compiled.undeclared_variables(false).contains("payload");
+    let rendered = compiled.render_captured_to(names, io::sink()).map(drop);
+    refuse_unknown(Part::Prompt, prompt, rendered)?;
+    Ok(names_payload)
+}
+
+/// Refuses tags that are too long or too many.
+fn bound_tags(prompt: &str) -> Result<(), CompileError> {
+    let refused = |at: usize, message: String| {
+        let before = prompt.get(..at).unwrap_or_default();
+        Err(CompileError {
+            part: Part::Prompt,
+            line: before.matches('\n').count() + 1,
+            message,
+        })
+    };
+    let mut rest = prompt;
+    let mut count = 0;
+    while let Some((open, close)) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")]
+        .into_iter()
+        .filter_map(|(open, close)| rest.find(open).map(|at| (at, close)))
+        .min()
+    {
+        let tag = rest.get(open..).unwrap_or_default();
+        let length = tag.find(close).unwrap_or(tag.len());
+        let at = prompt.len() - tag.len();
+        count += 1;
+        if count > TAGS_MAX {
+            return refused(at, format!("a template has at most {TAGS_MAX} tags"));
+        }
+        if length > TAG_BYTES_MAX && close != "#}" {
+            return refused(at, format!("a tag has at most {TAG_BYTES_MAX} bytes"));
+        }
+        rest = tag.get(length..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// A run without an event fails for many reasons; that a filter does not exist is one whatever
+/// the event.
+fn refuse_unknown(part: Part, text: &str, run: Result<(), Error>) -> Result<(), CompileError> {
+    match run {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::UnknownFilter | ErrorKind::UnknownTest
+            ) =>
+        {
+            Err(refusal(part, text, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refusal(part: Part, text: &str, error: &Error) -> CompileError {
+    // An error without a line is about the end.
+    let end = text.lines().count().max(1);
+    CompileError {
+        part,
+        line: error.line().unwrap_or(end),
+        message: match error.detail() {
+            Some(detail) => cut(detail, MESSAGE_BYTES_MAX).into_owned(),
+            None => error.kind().to_string(),
+        },
+    }
+}

@@ -131,7 +131,16 @@ impl Queue {
 
     /// Waits until events are to be matched and gives the oldest, `count` at most; those whose
     /// rows cannot be read by their ids. BOUND: of several, their attributes have
-    /// 1 MiB together, the last one's aside. Nobody but the matcher asks.
+    /// 1 MiB together, the last one's aside. Nobody but the matcher asks, whose thread it blocks while
+    /// it reads.
+    ///
+    /// INVARIANT: it never sleeps while an event waits and no command is under way. The writer makes a
+    /// commit visible, then publishes the mark, then notifies, then answers; and one thread does all
+    /// that, commit after commit. Here the order is the reverse: listen, then look at the mark, then
+    /// take a snapshot. So whatever the mark was published with is in the snapshot. If the snapshot
+    /// has no event although there was a mark, later commits have settled what it stood for. If an event
+    /// comes after the snapshot was taken, or the mark was looked at before it was published, its
+    /// notification comes after `listen`, and `listener` returns at once.
     pub async fn received(&self, count: usize) -> Result<Vec<Result<Event, EventId>>, Error> {
         loop {
             let listener = self.inner.board.backlog_event.listen();
@@ -139,11 +148,10 @@ impl Queue {
                 return Err(Error::StoreFailed);
             }
             if let Some(low) = self.inner.board.backlog_low() {
-                let read = self.read(move |snapshot| {
+                let events = self.read_here(|snapshot| {
                     let ids = snapshot.received(low, count)?;
                     Ok(load_waiting(snapshot, ids))
-                });
-                let events = read.await?;
+                })?;
                 if !events.is_empty() {
                     return Ok(events);
                 }
@@ -163,7 +171,8 @@ impl Queue {
             })?;
             answers.push(receiver);
         }
-        for answer in answers {
+        // The writer answers in their order, so that whoever waits for the last is woken once.
+        for answer in answers.into_iter().rev() {
             match answer.recv().await {
                 // Somebody else was faster: nothing is left to do for it.
                 Ok(Ok(_) | Err(Error::UnknownEvent(_) | Error::NotReceived { .. })) => {}

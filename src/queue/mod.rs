@@ -299,14 +299,26 @@ impl Queue {
         &self,
         reading: impl FnOnce(&Snapshot) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        match self.inner.readers.read(reading).await {
-            Some(Ok(found)) => Ok(found),
-            Some(Err(failure)) => {
-                error!("cannot read the store: {failure}");
-                Err(Error::Unreadable)
-            }
-            None => Err(Error::Unreadable),
+        was_read(self.inner.readers.read(reading).await)
+    }
+
+    /// Reads on the thread that asks, which it blocks: for threads that serve nobody else.
+    fn read_here<T>(
+        &self,
+        reading: impl FnOnce(&Snapshot) -> Result<T, store::Error>,
+    ) -> Result<T, Error> {
+        was_read(self.inner.readers.read_here(reading))
+    }
+}
+
+fn was_read<T>(read: Option<Result<T, store::Error>>) -> Result<T, Error> {
+    match read {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(failure)) => {
+            error!("cannot read the store: {failure}");
+            Err(Error::Unreadable)
         }
+        None => Err(Error::Unreadable),
     }
 }
 

@@ -20,6 +20,7 @@ type Reading = Box<dyn FnOnce(&Snapshot) + Send>;
 #[derive(Clone, Debug)]
 pub(super) struct Readers {
     readings: Sender<Reading>,
+    store: Store,
 }
 
 impl Readers {
@@ -32,15 +33,14 @@ impl Readers {
                 .name(format!("reader-{number}"))
                 .spawn(move || {
                     while let Ok(reading) = inbox.recv_blocking() {
-                        // A damaged row must cost one reading, not the thread.
-                        let read = AssertUnwindSafe(|| reading(&store.snapshot()));
-                        if catch_unwind(read).is_err() {
-                            error!("a reading of the store panicked");
-                        }
+                        guarded(|| reading(&store.snapshot()));
                     }
                 })?;
         }
-        Ok(Self { readings })
+        Ok(Self {
+            readings,
+            store: store.clone(),
+        })
     }
 
     /// Reads with `reading`; `None` when it panicked or the threads are gone.
@@ -56,6 +56,23 @@ impl Readers {
         self.readings.send(reading).await.ok()?;
         receiver.recv().await.ok()
     }
+
+    /// Reads with `reading` on the thread that asks, which it blocks; `None` when it panicked.
+    pub(super) fn read_here<T>(
+        &self,
+        reading: impl FnOnce(&Snapshot) -> Result<T, store::Error>,
+    ) -> Option<Result<T, store::Error>> {
+        guarded(|| reading(&self.store.snapshot()))
+    }
+}
+
+/// A damaged row must cost one reading, not the thread.
+fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
+    let read = catch_unwind(AssertUnwindSafe(read)).ok();
+    if read.is_none() {
+        error!("a reading of the store panicked");
+    }
+    read
 }
 
 #[cfg(test)]
@@ -69,8 +86,11 @@ mod tests {
         for _ in 0..=READERS {
             let read = readers.read(|_| -> Result<(), store::Error> { panic!("damaged") });
             assert!(smol::block_on(read).is_none());
+            let read = readers.read_here(|_| -> Result<(), store::Error> { panic!("damaged") });
+            assert!(read.is_none());
         }
         let read = smol::block_on(readers.read(|_| Ok(7)));
         assert!(matches!(read, Some(Ok(7))));
+        assert!(matches!(readers.read_here(|_| Ok(8)), Some(Ok(8))));
     }
 }

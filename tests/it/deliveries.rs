@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use mecha::budget::Budget;
@@ -13,6 +16,10 @@ use mecha::queue::{Claim, Decision, EventFilter, Filter, Queue, Receipt, Setting
 use mecha::store::Store;
 use mecha::task::TaskId;
 use mecha::worker::WorkerName;
+use smol::channel::{Receiver, bounded};
+use smol::future::FutureExt;
+
+use crate::harness::wait_until;
 
 const SEEDS: u64 = 10;
 const STEPS: usize = 60;
@@ -61,7 +68,7 @@ impl Run {
         let placeholder = tempfile::tempdir().unwrap();
         self.queue = open(placeholder.path());
         let path = self.dir.path().to_owned();
-        crate::harness::wait_until("the store is free", || Store::open(&path).is_ok());
+        wait_until("the store is free", || Store::open(&path).is_ok());
         self.queue = open(&path);
     }
 
@@ -205,5 +212,107 @@ fn each_distinct_delivery_starts_exactly_one_task() {
             assert_eq!(of_events, tasks);
         });
         run.queue.close();
+    }
+}
+
+/// Threads that deliver at once, and the deliveries of each.
+const SENDERS: u32 = 4;
+const DELIVERIES: u32 = 150;
+
+/// Delivers, each delivery a second time later, when it may have failed; how often an event began
+/// to wait.
+fn send(queue: &Queue, sender: u32) -> usize {
+    let budget = Budget::new(1 << 30);
+    let deliver = |number: u32| {
+        let delivery = Delivery {
+            source: SOURCES[0].to_owned(),
+            event_type: "push".to_owned(),
+            delivery_id: format!("{sender}-{number}"),
+            actor: None,
+            subject: None,
+            attributes: Attributes::new(),
+            payload: "{}".to_owned(),
+        };
+        let received = smol::block_on(queue.receive(delivery, budget.empty()));
+        matches!(received.unwrap(), Receipt::Received(_))
+    };
+    (0..DELIVERIES + 3)
+        .flat_map(|number| {
+            [
+                (number < DELIVERIES).then_some(number),
+                number.checked_sub(3),
+            ]
+        })
+        .flatten()
+        .filter(|number| deliver(*number))
+        .count()
+}
+
+/// Settles what waits until it is told to stop. Every third event fails at first.
+fn settle_all(queue: &Queue, stop: &Receiver<()>, settled: &AtomicUsize) {
+    let mut seen = BTreeSet::new();
+    loop {
+        let waiting = async { queue.received(7).await.ok() };
+        let stopped = async {
+            let _ = stop.recv().await;
+            None
+        };
+        let Some(events) = smol::block_on(waiting.or(stopped)) else {
+            return;
+        };
+        let mut decisions = Vec::new();
+        for event in events {
+            let id = event.unwrap().id;
+            let reason = "so it is".to_owned();
+            let fails = seen.insert(id) && seen.len().is_multiple_of(3);
+            let decision = if fails {
+                Decision::Fail {
+                    worker: None,
+                    reason,
+                }
+            } else {
+                Decision::Skip { reason }
+            };
+            decisions.push((id, decision));
+        }
+        let count = decisions.len();
+        smol::block_on(queue.settle(decisions)).unwrap();
+        settled.fetch_add(count, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn no_event_waits_while_the_matcher_sleeps() {
+    for round in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = open(dir.path());
+        let settled = Arc::new(AtomicUsize::new(0));
+        let (stop, stopped) = bounded(1);
+        let matcher = {
+            let (queue, settled) = (queue.clone(), Arc::clone(&settled));
+            thread::spawn(move || settle_all(&queue, &stopped, &settled))
+        };
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let queue = queue.clone();
+                thread::spawn(move || send(&queue, sender))
+            })
+            .collect();
+        let sent: usize = senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .sum();
+        assert!(
+            sent > (SENDERS * DELIVERIES) as usize,
+            "none was sent again"
+        );
+        // Nothing comes any more that could wake the matcher once more.
+        wait_until(&format!("round {round}: all are settled"), || {
+            settled.load(Ordering::SeqCst) >= sent
+        });
+        drop(stop);
+        matcher.join().unwrap();
+        assert_eq!(settled.load(Ordering::SeqCst), sent);
+        queue.close();
     }
 }

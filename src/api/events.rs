@@ -21,6 +21,13 @@ use crate::rules::Explanation;
 /// A payload of more bytes is rendered on a thread of its own.
 const INLINE_BYTES_MAX: u64 = 128 << 10;
 
+/// An answer of an event with as many bytes or more is counted before it is made, so that it takes no
+/// more memory than it has bytes.
+const COUNTED_BYTES: usize = 16 << 10;
+
+/// Bytes of an event beside its attributes, as a rule.
+const RECORD_BYTES: usize = 1 << 10;
+
 /// An event that today's rules are to be asked about.
 struct Judged {
     setup: Arc<Setup>,
@@ -170,8 +177,11 @@ impl Api {
         permit: Permit,
     ) -> Result<Reply, ApiError> {
         let view = EventView::new(event);
-        let body = view::render(&view, view::length(&view)?)?;
-        let reply = reply(status, body, permit);
+        let length = match usize::try_from(permit.bytes()) {
+            Ok(bytes) if bytes < COUNTED_BYTES => bytes.saturating_add(RECORD_BYTES),
+            _ => view::length(&view)?,
+        };
+        let reply = reply(status, view::render(&view, length)?, permit);
         Ok(reply.with_header("location", &format!("/event/{}", event.id)))
     }
 

@@ -142,7 +142,7 @@ pub(super) fn length(view: &impl Serialize) -> Result<usize, ApiError> {
     Ok(counter.0)
 }
 
-/// `view` as JSON, `length` bytes long.
+/// `view` as JSON, some `length` bytes long: that much memory is taken at first.
 pub(super) fn render(view: &impl Serialize, length: usize) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::with_capacity(length);
     write(&mut body, view)?;

@@ -100,19 +100,23 @@ impl Queue {
                 created_ms,
                 is_new: true,
             } => {
-                let delivery = &new.delivery;
+                // The writer has let go of it by now, as a rule.
+                let delivery = match Arc::try_unwrap(new) {
+                    Ok(new) => new.delivery,
+                    Err(shared) => shared.delivery.clone(),
+                };
                 Ok(Receipt::Received(Box::new(Event {
                     id: event,
-                    source: delivery.source.clone(),
-                    event_type: delivery.event_type.clone(),
-                    delivery_id: delivery.delivery_id.clone(),
-                    actor: delivery.actor.clone(),
-                    subject: delivery.subject.clone(),
+                    source: delivery.source,
+                    event_type: delivery.event_type,
+                    delivery_id: delivery.delivery_id,
+                    actor: delivery.actor,
+                    subject: delivery.subject,
                     state: State::Received,
                     worker: None,
                     task: None,
                     reason: None,
-                    attributes: delivery.attributes.clone(),
+                    attributes: delivery.attributes,
                     created_at: Timestamp::from_millis(created_ms),
                     updated_at: Timestamp::from_millis(created_ms),
                 })))

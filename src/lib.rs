@@ -22,6 +22,7 @@
 #[cfg(test)]
 extern crate self as mecha;
 
+pub mod allocator;
 pub mod api;
 pub mod backup;
 pub mod budget;

@@ -25,6 +25,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use self::args::Command;
+use crate::allocator;
 use crate::config::{self, Config};
 
 /// How the program ends.
@@ -86,6 +87,7 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
 }
 
 fn serve(args: &config::Args) -> Exit {
+    allocator::settle();
     match Config::load(args) {
         Ok(config) => serve::run(args, config),
         Err(error) => {

@@ -26,6 +26,7 @@ use super::capture::{OUTPUT_MAX, Output, Overrun, Tail};
 use super::outcome::{Outcome, Written};
 use super::output;
 use super::process::{Children, Group, Pipes};
+use crate::allocator;
 use crate::budget::Budget;
 use crate::secret::Secret;
 
@@ -172,6 +173,12 @@ fn command(program: Program<'_>, order: &Order) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .env_remove("MECHA_API_KEY");
+    for (variable, before) in allocator::undone(|name| std::env::var_os(name)) {
+        match before {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
     for variable in program.secret_variables {
         command.env_remove(variable);
     }

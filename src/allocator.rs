@@ -1,0 +1,130 @@
+//! How the C library keeps memory that was given back.
+//!
+//! glibc learns from a large block that is freed to keep blocks up to that size for later, in an
+//! arena for each thread: a server that once held 25 MB in each of several threads stays that large.
+//! It also merges all small free chunks whenever 64 KiB are freed at once, which every body of a webhook
+//! does. Both are settings that it reads of `GLIBC_TUNABLES` when a process starts and that nothing
+//! but a call of C changes later. So the server starts itself once more with them, in the same
+//! process, before it has read or opened anything. What an operator sets of glibc's allocator counts
+//! instead; a build with another C library does nothing of this.
+//! <https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html>
+
+use std::ffi::OsString;
+
+/// glibc's variable with settings, `name=value` with colons between them.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// What the names of the allocator's settings begin with.
+const OF_ALLOCATOR: &str = "glibc.malloc.";
+
+/// Blocks from 128 KiB on go back to the system when they are freed, and 2 MiB of smaller ones are
+/// kept at the end of a heap; small chunks are merged when they are freed and not all at once.
+const SETTINGS: &str =
+    "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=2097152:glibc.malloc.mxfast=0";
+
+/// Holds the number of the process that has started itself again, and behind a space the settings as
+/// they were before. The settings themselves tell neither: the kernel may keep them from a program with
+/// capabilities of its own, and the C library cuts them up where it reads them.
+const STARTED_AGAIN: &str = "MECHA_STARTED_AGAIN";
+
+/// Starts this program again, with the same arguments, where its allocator needs other settings.
+/// Returns where it has them, and where it cannot have them: then it takes more memory.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn settle() {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{self, Command};
+
+    let number = process::id().to_string();
+    let started = std::env::var(STARTED_AGAIN).unwrap_or_default();
+    if before_start(&started).0 == number {
+        return;
+    }
+    let Some((tunables, before)) = tuned(std::env::var_os(TUNABLES)) else {
+        return;
+    };
+    // Without /proc, or when the file is gone.
+    let Ok(executable) = std::env::current_exe() else {
+        return;
+    };
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(executable);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    // It returns when it fails, and then the settings are as they were.
+    let _ = command
+        .args(arguments)
+        .env(TUNABLES, tunables)
+        .env(STARTED_AGAIN, format!("{number} {before}"))
+        .exec();
+}
+
+/// No other C library has these settings.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn settle() {}
+
+/// What of the environment is this program's own and not for the programs that it starts: names, and
+/// the value each had before, `None` where it was not set. `current` gives today's values.
+pub fn undone(current: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, Option<String>)> {
+    let Some(started) = current(STARTED_AGAIN).and_then(|started| started.into_string().ok())
+    else {
+        return Vec::new();
+    };
+    let (_, before) = before_start(&started);
+    let before = (!before.is_empty()).then(|| before.to_owned());
+    vec![(STARTED_AGAIN, None), (TUNABLES, before)]
+}
+
+/// The number of the process and the settings that [`STARTED_AGAIN`] holds.
+fn before_start(started: &str) -> (&str, &str) {
+    started.split_once(' ').unwrap_or((started, ""))
+}
+
+/// The settings to start with, and those there were; `None` where somebody else has set some.
+fn tuned(tunables: Option<OsString>) -> Option<(String, String)> {
+    let before = tunables.unwrap_or_default().into_string().ok()?;
+    if before.contains(OF_ALLOCATOR) {
+        return None;
+    }
+    let all = if before.is_empty() {
+        SETTINGS.to_owned()
+    } else {
+        format!("{before}:{SETTINGS}")
+    };
+    Some((all, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_an_operator_outrank_these() {
+        for none in [None, Some(OsString::new())] {
+            assert_eq!(tuned(none), Some((SETTINGS.to_owned(), String::new())));
+        }
+        assert_eq!(tuned(Some("glibc.malloc.check=3".into())), None);
+        let others = "glibc.pthread.rseq=0";
+        let (all, before) = tuned(Some(others.into())).unwrap();
+        assert_eq!(all, format!("{others}:{SETTINGS}"));
+        assert_eq!(before, others);
+    }
+
+    #[test]
+    fn what_was_set_before_is_what_is_passed_on() {
+        for (started, before) in [
+            ("1 ", None),
+            ("1 glibc.a.b=0:glibc.c.d=1", Some("glibc.a.b=0:glibc.c.d=1")),
+        ] {
+            let current = |name: &str| match name {
+                TUNABLES => Some("glibc.malloc.mmap_threshold=131072".into()),
+                STARTED_AGAIN => Some(started.into()),
+                _ => None,
+            };
+            let expected = [(STARTED_AGAIN, None), (TUNABLES, before.map(str::to_owned))];
+            assert_eq!(undone(current), expected);
+        }
+        let foreign = |name: &str| (name == TUNABLES).then(|| "glibc.malloc.check=3".into());
+        assert_eq!(undone(foreign), []);
+    }
+}

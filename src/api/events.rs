@@ -15,11 +15,9 @@ use crate::budget::Permit;
 use crate::event::{Event, EventId};
 use crate::http::{Head, Reply};
 use crate::matcher::Setup;
+use crate::offload;
 use crate::queue::{self, EventFilter};
 use crate::rules::Explanation;
-
-/// A payload of more bytes is rendered on a thread of its own.
-const INLINE_BYTES_MAX: u64 = 128 << 10;
 
 /// An answer of an event with as many bytes or more is counted before it is made, so that it takes no
 /// more memory than it has bytes.
@@ -82,12 +80,8 @@ impl Api {
             let view = EventView::with_payload(&event, &payload)?;
             view::render(&view, view::length(&view)?)
         };
-        // A large payload takes long enough to hold up other connections.
-        let body = if payload_bytes > INLINE_BYTES_MAX {
-            smol::unblock(render).await?
-        } else {
-            render()?
-        };
+        let bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        let body = offload::run(bytes, render).await?;
         Ok(reply(200, body, permit))
     }
 

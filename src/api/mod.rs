@@ -24,6 +24,7 @@ mod route;
 mod rules;
 mod submission;
 mod tasks;
+mod unescape;
 mod view;
 mod webhooks;
 mod workers;

@@ -27,7 +27,7 @@ pub fn api_body(input: &[u8]) {
 
 /// A task has a prompt and, if any, a context that is a JSON object.
 fn submission(input: &[u8]) {
-    let Some(submission) = taken(Submission::parse(input)) else {
+    let Some(submission) = taken(Submission::parse(input.to_vec())) else {
         return;
     };
     assert!(!submission.prompt.is_empty());

@@ -1,10 +1,13 @@
 //! What `POST /task` carries: the body and the `Idempotency-Key`.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use super::unescape::unescape;
 use crate::http::Head;
 
 /// Characters of an `Idempotency-Key` at most.
@@ -34,13 +37,42 @@ struct Fields<'a> {
 }
 
 impl Submission {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let text = object_text(body)?;
+    /// Reads a body. The larger one of prompt and context stays in the body's memory, so that it is
+    /// never there twice.
+    pub(super) fn parse(mut body: Vec<u8>) -> Result<Self, ApiError> {
+        let text = object_text(&body)?;
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| refusal(&error))?;
-        let prompt = match fields.prompt {
-            Some(prompt) => string("prompt", prompt)?,
-            None => String::new(),
+        let worker = match fields.worker {
+            Some(worker) => string("worker", worker).map(Some),
+            None => Ok(None),
         };
+        let context = match fields.context {
+            Some(context) if context.get().starts_with('{') => Ok(Some(context)),
+            Some(_) => Err(bad_field("context", "an object")),
+            None => Ok(None),
+        };
+        let length = |field: Option<&RawValue>| field.map_or(0, |field| field.get().len());
+        let (prompt, context) = if length(fields.prompt) < length(fields.context) {
+            let prompt = fields.prompt.map(|prompt| string("prompt", prompt));
+            let context = context.map(|context| context.map(|context| place(text, context.get())));
+            let context = context.map(|at| at.map(|at| cut_out(body, at)));
+            (prompt, context)
+        } else {
+            let context = context.map(|context| context.map(|context| context.get().to_owned()));
+            let prompt = match fields.prompt {
+                Some(prompt) if prompt.get().starts_with('"') => {
+                    let at = place(text, prompt.get());
+                    cut_out_bytes(&mut body, at.start + 1..at.end.saturating_sub(1));
+                    let decoded = unescape(&mut body).then_some(body);
+                    let decoded = decoded.and_then(|body| String::from_utf8(body).ok());
+                    Some(decoded.ok_or_else(|| no_character("prompt")))
+                }
+                Some(_) => Some(Err(bad_field("prompt", "a string"))),
+                None => None,
+            };
+            (prompt, context)
+        };
+        let prompt = prompt.transpose()?.unwrap_or_default();
         if prompt.is_empty() {
             return Err(ApiError::new(
                 400,
@@ -48,20 +80,32 @@ impl Submission {
                 "the body must have a \"prompt\", a string that is not empty",
             ));
         }
-        let worker = match fields.worker {
-            Some(worker) => Some(string("worker", worker)?).filter(|worker| !worker.is_empty()),
-            None => None,
-        };
-        let context = match fields.context {
-            Some(context) if context.get().starts_with('{') => Some(context.get().to_owned()),
-            Some(_) => return Err(bad_field("context", "an object")),
-            None => None,
-        };
         Ok(Self {
             prompt,
-            worker,
-            context,
+            worker: worker?.filter(|worker| !worker.is_empty()),
+            context: context?,
         })
+    }
+}
+
+/// Where `part` stands, which is a part of `text`.
+fn place(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    start..start.saturating_add(part.len())
+}
+
+/// What stands `at` a place of a body, as text, in the body's memory.
+fn cut_out(mut body: Vec<u8>, at: Range<usize>) -> String {
+    cut_out_bytes(&mut body, at);
+    // It is part of a body that was read as text.
+    String::from_utf8(body).unwrap_or_default()
+}
+
+fn cut_out_bytes(body: &mut Vec<u8>, at: Range<usize>) {
+    body.truncate(at.end);
+    body.drain(..at.start.min(body.len()));
+    if body.len() < body.capacity() / 2 {
+        body.shrink_to_fit();
     }
 }
 
@@ -105,8 +149,11 @@ pub(super) fn string(field: &'static str, value: &RawValue) -> Result<String, Ap
         return Err(bad_field(field, "a string"));
     }
     // A surrogate without its partner is all that can be wrong with a string by now.
-    serde_json::from_str(value.get())
-        .map_err(|_| invalid_json(format!("\"{field}\" has a \\u escape that is no character")))
+    serde_json::from_str(value.get()).map_err(|_| no_character(field))
+}
+
+fn no_character(field: &'static str) -> ApiError {
+    invalid_json(format!("\"{field}\" has a \\u escape that is no character"))
 }
 
 pub(super) fn bad_field(field: &'static str, right: &'static str) -> ApiError {
@@ -180,7 +227,7 @@ mod tests {
                 worker: worker.map(str::to_owned),
                 context: context.map(str::to_owned),
             };
-            assert_eq!(Submission::parse(body.as_bytes()), Ok(expected));
+            assert_eq!(Submission::parse(body.as_bytes().to_vec()), Ok(expected));
         }
     }
 
@@ -244,7 +291,7 @@ mod tests {
                 "context",
             ),
         ] {
-            let error = Submission::parse(body).unwrap_err();
+            let error = Submission::parse(body.to_vec()).unwrap_err();
             let body = String::from_utf8_lossy(body);
             assert_eq!((error.status, error.code), (400, code), "{body}");
             assert!(error.message.contains(named), "{body}: {}", error.message);
@@ -257,7 +304,7 @@ mod tests {
             "{{\"prompt\":\"p\",\"context\":{{\"a\":{}",
             "[".repeat(1_000_000)
         );
-        let error = Submission::parse(body.as_bytes()).unwrap_err();
+        let error = Submission::parse(body.into_bytes()).unwrap_err();
         assert_eq!(error.code, "invalid_json");
     }
 

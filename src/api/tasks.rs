@@ -2,8 +2,8 @@
 //!
 //! BOUND: a task's texts and the answer made of them are taken from the budget before they are
 //! read, and the answer keeps its bytes until it is written. A submission has the bytes of its
-//! body alone, which go on to stand for its texts and then for its answer: while one is made of
-//! the other both exist, but without a wait in between, so at most once on each executor thread.
+//! body alone, which go on to stand for its texts and then for its answer. Its texts stay in the
+//! body's memory; while the answer is made of them both exist, of large ones once at a time.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::view::{self, TaskView};
 use super::{Api, query};
 use crate::budget::Permit;
 use crate::http::{Head, Reply};
+use crate::offload;
 use crate::queue::{Filter, Submitted};
 use crate::task::{Idempotency, NewTask, Task, TaskId};
 use crate::worker::WorkerName;
@@ -34,13 +35,15 @@ impl Api {
         permit: Permit,
     ) -> Result<Reply, ApiError> {
         let key = idempotency_key(head)?;
-        let submission = Submission::parse(&body)?;
-        let idempotency = key.map(|key| Idempotency {
-            key,
-            body_hash: Sha256::digest(&body).into(),
-        });
         // The body's permit goes on to stand for the prompt and the context made of it.
-        drop(body);
+        let read = offload::run(body.len(), move || {
+            let idempotency = key.map(|key| Idempotency {
+                key,
+                body_hash: Sha256::digest(&body).into(),
+            });
+            Submission::parse(body).map(|submission| (submission, idempotency))
+        });
+        let (submission, idempotency) = read.await?;
         // A repetition is answered even if its worker is gone or nobody is online by now.
         if let Some(idempotency) = &idempotency
             && let Some(id) = self.queue.replay(idempotency).await?
@@ -64,7 +67,7 @@ impl Api {
             context: submission.context,
             idempotency,
         };
-        let submitted = self.queue.submit(new_task).await?;
+        let (submitted, permit) = self.queue.submit(new_task, permit).await?;
         drop(workers_stay);
         match submitted {
             Submitted::Stored(task) => {
@@ -156,11 +159,16 @@ impl Api {
         let (mut permit, texts) = self.permit_for_task(id, permit).await?;
         let found = self.queue.find(id).await?;
         let task = found.ok_or_else(|| ApiError::unknown_task(id))?;
-        let view = TaskView::new(&task)?;
-        let length = view::length(&view)?;
+        let bytes = text_length(&task);
+        let measure = move || {
+            let length = view::length(&TaskView::new(&task)?)?;
+            Ok::<_, ApiError>((task, length))
+        };
+        let (task, length) = offload::run(bytes, measure).await?;
         let needed = texts.saturating_add(byte_count(length));
         grow_to(&self.budget, &mut permit, needed).await?;
-        let body = view::render(&view, length)?;
+        let render = move || view::render(&TaskView::new(&task)?, length);
+        let body = offload::run(bytes, render).await?;
         Ok(reply(status, body, permit))
     }
 
@@ -173,11 +181,13 @@ impl Api {
         task: Task,
         mut permit: Permit,
     ) -> Result<Reply, ApiError> {
-        let view = TaskView::new(&task)?;
-        let length = view::length(&view)?;
-        let missing = byte_count(length).saturating_sub(permit.bytes());
+        let render = offload::run(text_length(&task), move || {
+            let view = TaskView::new(&task)?;
+            view::render(&view, view::length(&view)?)
+        });
+        let body = render.await?;
+        let missing = byte_count(body.len()).saturating_sub(permit.bytes());
         permit.grow_within(missing, Duration::ZERO).await;
-        let body = view::render(&view, length)?;
         Ok(reply(status, body, permit))
     }
 
@@ -219,6 +229,13 @@ fn task_id(segment: &str) -> Result<TaskId, ApiError> {
             format!("the path names no task: {right}"),
         )
     })
+}
+
+/// Bytes of a task's texts.
+fn text_length(task: &Task) -> usize {
+    let texts = [&task.context, &task.result, &task.error];
+    let texts = texts.into_iter().flatten().map(String::len);
+    texts.fold(task.prompt.len(), usize::saturating_add)
 }
 
 fn location(id: TaskId) -> String {

@@ -14,12 +14,9 @@ use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::event::Delivery;
 use crate::http::{Head, Reply};
+use crate::offload;
 use crate::queue::Receipt;
 use crate::source::{self, Message, Source};
-
-/// A body of more bytes is verified and read on a thread of its own, so that it does not hold up
-/// connections: at this size it takes some 200 microseconds.
-const INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// Why a delivery goes no further.
 enum Refused {
@@ -65,12 +62,8 @@ impl Api {
             let grown = grow_to(&self.budget, &mut permit, needed).await;
             grown.map_err(&unstored)?;
         }
-        let message = if body.len() > INLINE_BYTES_MAX {
-            let source = Arc::clone(&source);
-            smol::unblock(move || open(&source, &head, body)).await
-        } else {
-            open(&source, &head, body)
-        };
+        let opening = Arc::clone(&source);
+        let message = offload::run(body.len(), move || open(&opening, &head, body)).await;
         let refused = |reason: &'static str, error: ApiError| {
             self.refusals.note_delivery(source.name(), reason, bytes);
             error

@@ -204,9 +204,7 @@ async fn settle(
         Outcome::Completed { result, permit } => {
             lane.health.taken();
             log::debug!("{about}: completed");
-            let completed = claim.complete(result).await;
-            drop(permit);
-            completed
+            claim.complete(result, permit).await
         }
         Outcome::Failed(Failure {
             error,

@@ -20,11 +20,13 @@ use super::attempt::Order;
 use super::capture::{BUDGET_PATIENCE, OUTPUT_MAX};
 use super::json_object;
 use super::outcome::{Outcome, Written, excerpt};
+use super::output::Length;
 use super::retry_after;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp, monotonic};
 use crate::http::Method;
 use crate::http::client::{self, Answer, Outgoing};
+use crate::offload;
 use crate::queue::Work;
 use crate::secret::Secret;
 use crate::task::TaskId;
@@ -45,17 +47,24 @@ pub(super) async fn run(
         mut permit,
         timeout,
     } = order;
-    let body = match body(task, attempt, &work) {
-        Ok(body) => body,
+    let texts = work.bytes();
+    let measure = move || (body_length(task, attempt, &work), work);
+    let (length, work) = offload::run(texts, measure).await;
+    let length = match length {
+        Ok(length) => length,
         Err(error) => return Outcome::Rejected(format!("its context is no JSON: {error}")),
     };
-    drop(work);
     // Escapes make the body longer than the texts in it.
-    let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    let body_bytes = u64::try_from(length).unwrap_or(u64::MAX);
     let missing = body_bytes.min(budget.size()).saturating_sub(permit.bytes());
     if missing > 0 && !permit.grow_within(missing, BUDGET_PATIENCE).await {
         return Outcome::NoMemory;
     }
+    let render = move || body(task, attempt, &work, length);
+    let body = match offload::run(texts, render).await {
+        Ok(body) => body,
+        Err(error) => return Outcome::Rejected(format!("its context is no JSON: {error}")),
+    };
     permit.shrink_to(body_bytes);
     let now = monotonic();
     let request = Outgoing {
@@ -74,8 +83,31 @@ pub(super) async fn run(
     }
 }
 
-/// The body of `POST {endpoint}/task`.
-fn body(task: TaskId, attempt: u32, work: &Work) -> Result<Vec<u8>, serde_json::Error> {
+/// The body of `POST {endpoint}/task`, `length` bytes long.
+fn body(
+    task: TaskId,
+    attempt: u32,
+    work: &Work,
+    length: usize,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = Vec::with_capacity(length);
+    write_body(&mut body, task, attempt, work)?;
+    Ok(body)
+}
+
+/// Bytes of that body.
+fn body_length(task: TaskId, attempt: u32, work: &Work) -> Result<usize, serde_json::Error> {
+    let mut length = Length(0);
+    write_body(&mut length, task, attempt, work)?;
+    Ok(length.0)
+}
+
+fn write_body(
+    out: impl io::Write,
+    task: TaskId,
+    attempt: u32,
+    work: &Work,
+) -> Result<(), serde_json::Error> {
     #[derive(Serialize)]
     struct Body<'a> {
         id: String,
@@ -85,12 +117,13 @@ fn body(task: TaskId, attempt: u32, work: &Work) -> Result<Vec<u8>, serde_json::
         attempt: u32,
     }
     let context = work.context.as_deref().map(serde_json::from_str);
-    serde_json::to_vec(&Body {
+    let body = Body {
         id: task.to_string(),
         prompt: &work.prompt,
         context: context.transpose()?,
         attempt,
-    })
+    };
+    serde_json::to_writer(out, &body)
 }
 
 /// What an answer means.
@@ -381,9 +414,11 @@ mod tests {
                 r#"{"id":"0000000000000000","prompt":"say \"ä\"\n","context":{ "n": 1.00, "n": 2 },"attempt":3}"#,
             ),
         ] {
-            let body = body(task, 3, &work(context)).unwrap();
+            let length = body_length(task, 3, &work(context)).unwrap();
+            let body = body(task, 3, &work(context), length).unwrap();
+            assert_eq!(body.capacity(), length);
             assert_eq!(String::from_utf8(body).unwrap(), expected);
         }
-        assert!(body(task, 3, &work(Some("{"))).is_err());
+        assert!(body_length(task, 3, &work(Some("{"))).is_err());
     }
 }

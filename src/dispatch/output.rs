@@ -41,7 +41,9 @@ pub(super) async fn into_result(
         .acquire_within(bytes_owed(length.0), BUDGET_PATIENCE)
         .await
         .ok_or(Overrun::NoMemory)?;
-    let result = serde_json::to_string(&document).map_err(|_| Overrun::TooLarge)?;
+    let mut result = Vec::with_capacity(length.0);
+    serde_json::to_writer(&mut result, &document).map_err(|_| Overrun::TooLarge)?;
+    let result = String::from_utf8(result).map_err(|_| Overrun::TooLarge)?;
     Ok((result, permit))
 }
 
@@ -72,7 +74,7 @@ impl Serialize for Lossy<'_> {
 }
 
 /// Counts what is written to it.
-struct Length(usize);
+pub(super) struct Length(pub(super) usize);
 
 impl io::Write for Length {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

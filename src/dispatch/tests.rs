@@ -95,7 +95,8 @@ impl Scene {
             context: None,
             idempotency: None,
         };
-        match self.queue.submit(task).await.unwrap() {
+        let nothing = Budget::new(0).empty();
+        match self.queue.submit(task, nothing).await.unwrap().0 {
             Submitted::Stored(task) => task.id,
             Submitted::Replayed(id) => id,
         }

@@ -144,8 +144,8 @@ impl Core {
         new.broken_off = 0;
         new.result_bytes = Some(result.len() as u64);
         batch.put_text(*task, Text::Result, result);
-        if new.error_bytes.take().is_some() {
-            batch.remove_text(*task, Text::Error);
+        if let Some(bytes) = new.error_bytes.take() {
+            batch.remove_text(*task, Text::Error, bytes);
         }
         self.end(*task, old, new, Phase::Completed, batch)
     }

@@ -158,7 +158,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::backup::Reader;
+    use crate::backup::{Reader, Row};
+    use crate::budget::Budget;
     use crate::clock::Clock;
     use crate::drain::Drain;
     use crate::queue::Settings;
@@ -166,7 +167,8 @@ mod tests {
     use crate::store::faults::{Failure, Operation};
     use crate::task::NewTask;
 
-    /// Prompts of sizes around those of a piece and of what base64 joins.
+    /// Workers' settings, which are stored as they come, of sizes around those of a piece and of what
+    /// base64 joins.
     const SIZES: [usize; 8] = [
         1,
         2,
@@ -185,14 +187,17 @@ mod tests {
             disk_reserve: 0,
         };
         let queue = Queue::open(store.clone(), Clock::system(), settings, Drain::new()).unwrap();
-        for size in SIZES {
+        for (number, size) in SIZES.into_iter().enumerate() {
+            let worker = format!("w{number}").parse().unwrap();
+            smol::block_on(queue.save_worker(&worker, "x".repeat(size))).unwrap();
             let task = NewTask {
-                worker: "w".parse().unwrap(),
+                worker,
                 prompt: "x".repeat(size),
                 context: None,
                 idempotency: None,
             };
-            smol::block_on(queue.submit(task)).unwrap();
+            let nothing = Budget::new(0).empty();
+            smol::block_on(queue.submit(task, nothing)).unwrap();
         }
         queue
     }
@@ -230,9 +235,16 @@ mod tests {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let prompts = rows.iter().filter(|row| row.space == "texts");
-        let sizes: Vec<usize> = prompts.map(|row| row.value.len()).collect();
+        let is_worker = |row: &&Row| row.space == "meta" && row.key.starts_with(b"w");
+        let sizes: Vec<usize> = rows
+            .iter()
+            .filter(is_worker)
+            .map(|row| row.value.len())
+            .collect();
         assert_eq!(sizes, SIZES);
+        let texts = rows.iter().filter(|row| row.space == "texts");
+        let bytes: usize = texts.map(|row| row.value.len()).sum();
+        assert_eq!(bytes, SIZES.iter().sum::<usize>());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use event_listener::Event;
 
 use super::command::{Attempt, Command, PutBack, RetryPolicy};
 use super::{Error, Queue};
+use crate::budget::Permit;
 use crate::store::keys::Text;
 use crate::task::TaskId;
 
@@ -54,6 +55,14 @@ pub struct Work {
     pub context: Option<String>,
 }
 
+impl Work {
+    /// Bytes of both.
+    pub fn bytes(&self) -> usize {
+        let context = self.context.as_ref().map_or(0, String::len);
+        self.prompt.len().saturating_add(context)
+    }
+}
+
 /// A claimed task: one attempt. Dropped without an end, it is put back.
 #[derive(Debug)]
 pub struct Claim {
@@ -94,10 +103,13 @@ impl Claim {
         let id = self.task();
         self.queue
             .read(move |snapshot| {
-                Ok(match snapshot.text(id, Text::Prompt)? {
+                let Some(record) = snapshot.task(id)? else {
+                    return Ok(Err(Error::UnknownTask(id)));
+                };
+                Ok(match snapshot.text(id, Text::Prompt, &record)? {
                     Some(prompt) => Ok(Work {
                         prompt,
-                        context: snapshot.text(id, Text::Context)?,
+                        context: snapshot.text(id, Text::Context, &record)?,
                     }),
                     None => Err(Error::UnknownTask(id)),
                 })
@@ -110,14 +122,14 @@ impl Claim {
         self.granted.cancellation.cancelled().await;
     }
 
-    /// The worker gave its result, a JSON object as text. When it returns, the result survives
-    /// power loss.
-    pub async fn complete(mut self, result: String) -> Result<(), Error> {
+    /// The worker gave its result, a JSON object as text, for which `permit` stands until it is
+    /// stored. When it returns, the result survives power loss.
+    pub async fn complete(mut self, result: String, permit: Permit) -> Result<(), Error> {
         self.is_finished = true;
         let attempt = self.granted.attempt;
-        self.queue
-            .finish(Command::Complete { attempt, result })
-            .await
+        let command = Command::Complete { attempt, result };
+        let asked = self.queue.ask_for(command, Some(Arc::new(permit)));
+        asked.await.map(drop)
     }
 
     /// The attempt failed. With a policy another one may follow, without one the task fails.

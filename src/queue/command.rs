@@ -111,6 +111,8 @@ impl Command {
         match self {
             Self::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
             Self::Complete { result, .. } => result.len(),
+            Self::Fail { error, .. } => error.len(),
+            Self::SaveWorker { json, .. } => json.len(),
             Self::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
             Self::Settle { decision, .. } | Self::Replay { decision, .. } => match decision {
                 Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),

@@ -163,8 +163,8 @@ impl Core {
             Command::Cancel(id) => self.cancel(id, batch),
             Command::Retry(id) => self.retry(id, batch),
             Command::Receive(event) => self.receive(&event, batch),
-            Command::Settle { event, decision } => self.settle_event(event, &decision, batch),
-            Command::Replay { event, decision } => self.replay_event(event, &decision, batch),
+            Command::Settle { event, decision } => self.settle_event(event, decision, batch),
+            Command::Replay { event, decision } => self.replay_event(event, decision, batch),
             Command::Approve(event) => self.approve_event(event, batch),
             Command::SaveWorker { worker, json } => {
                 batch.put_worker(worker.as_str(), &json);

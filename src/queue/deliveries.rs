@@ -13,6 +13,7 @@ use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{Attributes, Delivery, Event, EventId, State};
 use crate::id::Id;
+use crate::offload;
 use crate::store::keys::Text;
 use crate::store::record::{EventRecord, Stage};
 use crate::store::{self, EventListing, Payload, Snapshot};
@@ -66,10 +67,6 @@ const RECORD_BYTES: u64 = 3 << 10;
 /// Bytes of attributes that are read together of events that wait to be matched.
 const WAITING_BYTES_MAX: u64 = 1 << 20;
 
-/// A payload of more bytes is compressed on a thread of its own, so that it does not hold up
-/// connections.
-const INLINE_BYTES_MAX: usize = 128 << 10;
-
 impl Queue {
     /// Stores what was delivered, unless it is known. `permit` stands for its bytes and is given
     /// back when they are stored.
@@ -79,11 +76,7 @@ impl Queue {
         mut permit: Permit,
     ) -> Result<Receipt, Error> {
         let text = std::mem::take(&mut delivery.payload);
-        let payload = if text.len() > INLINE_BYTES_MAX {
-            smol::unblock(move || Payload::encode(&text)).await
-        } else {
-            Payload::encode(&text)
-        };
+        let payload = offload::run(text.len(), move || Payload::encode(text)).await;
         let attributes_json =
             serde_json::to_string(&delivery.attributes).map_err(|_| Error::Unreadable)?;
         let held = payload.stored_bytes().saturating_add(attributes_json.len());
@@ -169,10 +162,9 @@ impl Queue {
         let mut answers = Vec::with_capacity(decisions.len());
         for (event, decision) in decisions {
             let (sender, receiver) = bounded(1);
-            self.inner.inbox.send(Request {
-                command: Command::Settle { event, decision },
-                reply: Reply::Answer(sender),
-            })?;
+            let command = Command::Settle { event, decision };
+            let request = Request::new(command, Reply::Answer(sender));
+            self.inner.inbox.send(request)?;
             answers.push(receiver);
         }
         // The writer answers in their order, so that whoever waits for the last is woken once.
@@ -313,9 +305,12 @@ fn event(
     let task = task_of(&record);
     // The reason of an event that failed with its task is the task's.
     let reason = match (record.stage, task) {
-        (Stage::Failed, Some(task)) => snapshot
-            .text(task, Text::Error)?
-            .map(|error| cut(&error, REASON_BYTES_MAX).to_owned()),
+        (Stage::Failed, Some(id)) => match snapshot.task(id)? {
+            Some(task) => snapshot
+                .text(id, Text::Error, &task)?
+                .map(|error| cut(&error, REASON_BYTES_MAX).to_owned()),
+            None => None,
+        },
         _ => record.reason,
     };
     let worker = record.worker.map(|worker| worker.parse()).transpose();

@@ -68,7 +68,7 @@ impl Core {
     pub(super) fn settle_event(
         &mut self,
         id: EventId,
-        decision: &Decision,
+        decision: Decision,
         batch: &mut Batch<'_>,
     ) -> Result<Answer, store::Error> {
         let Some(old) = batch.event(id)? else {
@@ -87,7 +87,7 @@ impl Core {
     pub(super) fn replay_event(
         &mut self,
         id: EventId,
-        decision: &Decision,
+        decision: Decision,
         batch: &mut Batch<'_>,
     ) -> Result<Answer, store::Error> {
         let Some(old) = batch.event(id)? else {
@@ -122,9 +122,9 @@ impl Core {
         if let Err(refused) = self.check_disk() {
             return Ok(Err(refused));
         }
-        let prompt = batch.held_prompt(id)?.unwrap_or_default();
+        let prompt = batch.held_prompt(id, &old)?.unwrap_or_default();
         let decision = Decision::Start { worker, prompt };
-        self.decide(id, &old, &decision, batch);
+        self.decide(id, &old, decision, batch);
         Ok(Ok(Outcome::Done))
     }
 
@@ -173,40 +173,39 @@ impl Core {
         &mut self,
         id: EventId,
         old: &EventRecord,
-        decision: &Decision,
+        decision: Decision,
         batch: &mut Batch<'_>,
     ) {
-        let name = |worker: &WorkerName| Some(worker.as_str().to_owned());
+        if let Some(bytes) = old.prompt_bytes {
+            batch.remove_held_prompt(id, bytes);
+        }
+        let name = |worker: &WorkerName| worker.as_str().to_owned();
+        let mut held_bytes = None;
         let (stage, worker, task, reason) = match decision {
-            Decision::Skip { reason } => (Stage::Skipped, None, None, Some(reason.as_str())),
+            Decision::Skip { reason } => (Stage::Skipped, None, None, Some(reason)),
             Decision::Fail { worker, reason } => {
-                let worker = worker.as_ref().and_then(name);
-                (Stage::Failed, worker, None, Some(reason.as_str()))
+                let worker = worker.as_ref().map(name);
+                (Stage::Failed, worker, None, Some(reason))
             }
             Decision::Hold { worker, prompt } => {
-                batch.put_held_prompt(id, prompt);
-                let reason = "it waits to be approved";
-                (Stage::Held, name(worker), None, Some(reason))
+                held_bytes = Some(prompt.len() as u64);
+                batch.put_held_prompt(id, &prompt);
+                let reason = "it waits to be approved".to_owned();
+                (Stage::Held, Some(name(&worker)), None, Some(reason))
             }
             Decision::Start { worker, prompt } => {
+                let name = name(&worker);
                 let new = NewTask {
-                    worker: worker.clone(),
-                    prompt: prompt.clone(),
+                    worker,
+                    prompt,
                     context: None,
                     idempotency: None,
                 };
                 let (task, _) = self.store_task(&new, Some(id), batch);
-                (Stage::Open, name(worker), Some(*task.0.as_bytes()), None)
+                (Stage::Open, Some(name), Some(*task.0.as_bytes()), None)
             }
         };
-        let held_bytes = match decision {
-            Decision::Hold { prompt, .. } => Some(prompt.len() as u64),
-            _ => None,
-        };
-        if old.prompt_bytes.is_some() && held_bytes.is_none() {
-            batch.remove_held_prompt(id);
-        }
-        let reason = reason.map(|reason| cut(reason, REASON_BYTES_MAX).to_owned());
+        let reason = reason.map(|reason| cut(&reason, REASON_BYTES_MAX).to_owned());
         self.move_event(id, old, stage, batch, |record| {
             record.worker = worker;
             record.task = task;

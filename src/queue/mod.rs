@@ -48,6 +48,7 @@ use self::command::{Command, Outcome};
 use self::core::Core;
 use self::readers::Readers;
 use self::writer::{Inbox, Reply, Request};
+use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::store::{self, Snapshot, Store};
@@ -159,13 +160,24 @@ impl Queue {
         self.ask(Command::Configure(settings)).await.map(drop)
     }
 
-    /// Stores a new task.
-    pub async fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
+    /// Stores a new task. `permit` stands for its bytes until they are stored, whoever still waits for
+    /// that, and comes back with the outcome.
+    pub async fn submit(
+        &self,
+        task: NewTask,
+        mut permit: Permit,
+    ) -> Result<(Submitted, Permit), Error> {
         let shared = Arc::new(task);
-        match self.ask(Command::Submit(Arc::clone(&shared))).await? {
+        let nothing = permit.split(0);
+        let permit = Arc::new(permit);
+        let command = Command::Submit(Arc::clone(&shared));
+        let outcome = self.ask_for(command, Some(Arc::clone(&permit))).await?;
+        // The writer lets go of both before it answers.
+        let permit = Arc::into_inner(permit).unwrap_or(nothing);
+        let submitted = match outcome {
             Outcome::Stored((id, created_at)) => {
                 let new = Arc::unwrap_or_clone(shared);
-                Ok(Submitted::Stored(Task {
+                Submitted::Stored(Task {
                     id,
                     worker: new.worker,
                     prompt: new.prompt,
@@ -178,11 +190,12 @@ impl Queue {
                     result: None,
                     error: None,
                     event: None,
-                }))
+                })
             }
-            Outcome::Replayed(id) => Ok(Submitted::Replayed(id)),
-            _ => Err(Error::StoreFailed),
-        }
+            Outcome::Replayed(id) => Submitted::Replayed(id),
+            _ => return Err(Error::StoreFailed),
+        };
+        Ok((submitted, permit))
     }
 
     /// Fails a task with the error "cancelled"; a running attempt is broken off.
@@ -251,10 +264,8 @@ impl Queue {
             ticket,
             count,
         };
-        self.inner.inbox.send(Request {
-            command,
-            reply: Reply::Grants(sender),
-        })?;
+        let request = Request::new(command, Reply::Grants(sender));
+        self.inner.inbox.send(request)?;
         let mut waiting = Unanswered {
             queue: self,
             worker,
@@ -275,10 +286,20 @@ impl Queue {
     }
 
     async fn ask(&self, command: Command) -> Result<Outcome, Error> {
+        self.ask_for(command, None).await
+    }
+
+    /// Asks for a command, for whose bytes `permit` stands until they are stored.
+    async fn ask_for(
+        &self,
+        command: Command,
+        permit: Option<Arc<Permit>>,
+    ) -> Result<Outcome, Error> {
         let (sender, receiver) = bounded(1);
         self.inner.inbox.send(Request {
             command,
             reply: Reply::Answer(sender),
+            permit,
         })?;
         receiver.recv().await.unwrap_or(Err(Error::StoreFailed))
     }
@@ -289,10 +310,8 @@ impl Queue {
 
     fn finish_unheard(&self, command: Command) {
         // A closed inbox puts everything back by itself: the next run claims it again.
-        let _ = self.inner.inbox.send(Request {
-            command,
-            reply: Reply::Nobody,
-        });
+        let request = Request::new(command, Reply::Nobody);
+        let _ = self.inner.inbox.send(request);
     }
 
     async fn read<T: Send + 'static>(

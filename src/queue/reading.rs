@@ -141,22 +141,19 @@ pub(super) fn task(
     record: &TaskRecord,
     worker: WorkerName,
 ) -> Result<Task, store::Error> {
-    let text = |kind, bytes: Option<u64>| match bytes {
-        Some(_) => snapshot.text(id, kind),
-        None => Ok(None),
-    };
+    let text = |kind| snapshot.text(id, kind, record);
     Ok(Task {
         id,
         worker,
-        prompt: text(Text::Prompt, Some(record.prompt_bytes))?.unwrap_or_default(),
-        context: text(Text::Context, record.context_bytes)?,
+        prompt: text(Text::Prompt)?.unwrap_or_default(),
+        context: text(Text::Context)?,
         state: record.state(run),
         attempts: record.attempts,
         created_at: Timestamp::from_millis(record.created_ms),
         dispatched_at: time(record.dispatched_ms),
         completed_at: time(record.ended_ms),
-        result: text(Text::Result, record.result_bytes)?,
-        error: text(Text::Error, record.error_bytes)?,
+        result: text(Text::Result)?,
+        error: text(Text::Error)?,
         event: record
             .event
             .and_then(|event| Id::from_bytes(&event))

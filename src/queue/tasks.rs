@@ -154,8 +154,8 @@ impl Core {
         new.ended_ms = None;
         new.ended_steady_ms = None;
         new.due_ms = Some(due_ms);
-        if new.error_bytes.take().is_some() {
-            batch.remove_text(id, Text::Error);
+        if let Some(bytes) = new.error_bytes.take() {
+            batch.remove_text(id, Text::Error, bytes);
         }
         batch.put_task(id, Some(&old), &new);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {

@@ -21,14 +21,22 @@ use super::command::{Answer, Command, PutBack};
 use super::core::{Core, Effects};
 use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
+use crate::budget::Permit;
 use crate::drain::{Cause, Drain};
 use crate::store::{self, Store};
 
 /// Commands in one commit.
 const GROUP_MAX: usize = 1_024;
 
-/// Bytes of text in one commit, the last command's aside.
-pub(super) const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
+/// the engine holds them beside what `limits.memory` counts.
+pub(super) const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// A pause between two looks at whether the engine has written out what it holds.
+const ENGINE_PAUSE: Duration = Duration::from_millis(2);
+
+/// Looks at it between two looks for its failure.
+const ENGINE_LOOKS: u32 = 128;
 
 /// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
 /// A connection has one under way, so this is reached only when something is wrong.
@@ -39,6 +47,19 @@ const INBOX_MAX: usize = 128 << 10;
 pub(super) struct Request {
     pub(super) command: Command,
     pub(super) reply: Reply,
+    /// Stands for the command's bytes until they are stored, though who waits for it be gone.
+    pub(super) permit: Option<Arc<Permit>>,
+}
+
+impl Request {
+    /// A command whose bytes are few, or counted in it.
+    pub(super) fn new(command: Command, reply: Reply) -> Self {
+        Self {
+            command,
+            reply,
+            permit: None,
+        }
+    }
 }
 
 /// Where an answer goes.
@@ -143,12 +164,14 @@ impl Inbox {
         let mut bytes = 0;
         let mut count = 0;
         for request in state.requests.iter().take(GROUP_MAX) {
-            if bytes > GROUP_BYTES_MAX {
+            bytes += request.command.text_bytes();
+            // The first is always taken: what is left in front is never too large to go on.
+            if bytes > GROUP_BYTES_MAX && count > 0 {
                 break;
             }
-            bytes += request.command.text_bytes();
             count += 1;
         }
+        // What stays is found by the next look, which waits for nothing while there is something.
         Some(state.requests.drain(..count).collect())
     }
 
@@ -274,7 +297,13 @@ impl Writer {
 
     fn carry_out(&mut self, group: Vec<Request>) -> Result<(), store::Error> {
         let mut answers = Vec::with_capacity(group.len());
-        let committed = self.commit(group, &mut answers);
+        let bytes = group
+            .iter()
+            .map(|request| request.command.text_bytes())
+            .sum();
+        let committed = self
+            .wait_for_engine(bytes)
+            .and_then(|()| self.commit(group, &mut answers));
         if let Err(failure) = committed {
             // Who is told so must find it so, whatever is asked next.
             self.fail();
@@ -301,6 +330,33 @@ impl Writer {
         Ok(())
     }
 
+    /// Waits until the engine has so little in memory that `bytes` more may join it.
+    ///
+    /// It waits for the engine's own thread alone, which needs nothing of ours: neither memory of the
+    /// budget nor the writer. When that thread has died, the wait ends with the failure.
+    fn wait_for_engine(&self, bytes: usize) -> Result<(), store::Error> {
+        if !self.store.is_behind(bytes) {
+            return Ok(());
+        }
+        self.watch.begin(Vec::new());
+        let mut looks = 0_u32;
+        let waited = loop {
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(ENGINE_LOOKS) {
+                let failed = self.store.check_engine();
+                if failed.is_err() {
+                    break failed;
+                }
+            }
+            if !self.store.is_behind(bytes) {
+                break Ok(());
+            }
+            thread::sleep(ENGINE_PAUSE);
+        };
+        self.watch.done();
+        waited
+    }
+
     fn commit(
         &mut self,
         group: Vec<Request>,
@@ -309,7 +365,15 @@ impl Writer {
         let store = self.store.clone();
         let mut batch = store.batch();
         let mut group = group.into_iter();
-        while let Some(Request { command, reply }) = group.next() {
+        // Given back before anybody is told, so that a submitter has his own again.
+        let mut permits = Vec::new();
+        while let Some(request) = group.next() {
+            let Request {
+                command,
+                reply,
+                permit,
+            } = request;
+            permits.extend(permit);
             let reply = match (&command, reply) {
                 (Command::Demand { ticket, .. }, Reply::Grants(sender)) => {
                     self.tickets.insert(*ticket, sender);
@@ -351,10 +415,7 @@ impl Writer {
                     attempt,
                     how: PutBack::Refused,
                 };
-                let _ = self.inbox.send(Request {
-                    command,
-                    reply: Reply::Nobody,
-                });
+                let _ = self.inbox.send(Request::new(command, Reply::Nobody));
             }
         }
         for cancellation in effects.cancelled {

@@ -11,7 +11,7 @@ use fjall::{PersistMode, Slice};
 use super::faults::Operation;
 use super::keys::{self, Shelf, Text};
 use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
-use super::{Error, Space, Store};
+use super::{Error, Space, Store, text};
 use crate::id::Id;
 use crate::task::TaskId;
 
@@ -90,22 +90,16 @@ impl<'a> Batch<'a> {
         if let Some(hash) = &old.key_hash {
             self.remove(Space::Index, keys::idempotency(hash));
         }
-        let texts = [
-            (Text::Prompt, Some(old.prompt_bytes)),
-            (Text::Context, old.context_bytes),
-            (Text::Result, old.result_bytes),
-            (Text::Error, old.error_bytes),
-        ];
-        for (kind, bytes) in texts {
-            if bytes.is_some() {
-                self.remove_text(id, kind);
+        for kind in Text::ALL {
+            if let Some(bytes) = kind.bytes_in(old) {
+                self.remove_text(id, kind, bytes);
             }
         }
     }
 
     /// Writes one of a task's texts.
     pub fn put_text(&mut self, id: TaskId, kind: Text, text: &str) {
-        self.write(Space::Texts, keys::text(id, kind), text.as_bytes());
+        self.put_in_pieces(&keys::text(id, kind), text);
     }
 
     /// Makes one of a task's texts unreadable.
@@ -114,9 +108,23 @@ impl<'a> Batch<'a> {
         self.write(Space::Texts, keys::text(id, kind), &[0xff]);
     }
 
-    /// Removes one of a task's texts.
-    pub fn remove_text(&mut self, id: TaskId, kind: Text) {
-        self.remove(Space::Texts, keys::text(id, kind));
+    /// Removes one of a task's texts, which has `bytes` bytes.
+    pub fn remove_text(&mut self, id: TaskId, kind: Text, bytes: u64) {
+        self.remove_pieces(&keys::text(id, kind), bytes);
+    }
+
+    /// Writes a text under its key.
+    pub(super) fn put_in_pieces(&mut self, key: &[u8], text: &str) {
+        for (number, piece) in text::split(text) {
+            self.write(Space::Texts, text::key_of(key, number), piece);
+        }
+    }
+
+    /// Removes a text of `bytes` bytes, given its key.
+    pub(super) fn remove_pieces(&mut self, key: &[u8], bytes: u64) {
+        for number in 0..text::pieces(bytes) {
+            self.remove(Space::Texts, text::key_of(key, number));
+        }
     }
 
     /// What an idempotency key, given as its hash, stands for.
@@ -244,7 +252,12 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn write(&mut self, space: Space, key: Vec<u8>, value: &[u8]) {
-        self.changes.insert((space, key), Some(Slice::from(value)));
+        self.share(space, key, Slice::from(value));
+    }
+
+    /// Writes a row whose value is not copied.
+    pub(super) fn share(&mut self, space: Space, key: Vec<u8>, value: Slice) {
+        self.changes.insert((space, key), Some(value));
     }
 
     pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {

@@ -7,7 +7,7 @@ use super::keys::{self, EventText};
 use super::payload::{self, Payload};
 use super::record::{self, EventCounts, EventRecord, Stage};
 use super::snapshot::Snapshot;
-use super::{Error, Space};
+use super::{Error, Space, text};
 use crate::event::{Attributes, EventId, State};
 use crate::id::Id;
 use crate::task::{self, TaskId};
@@ -65,29 +65,29 @@ impl Batch<'_> {
         let key = keys::event_text(id, EventText::Attributes);
         self.write(Space::Texts, key, attributes.as_bytes());
         for (number, piece) in (0..).zip(&payload.pieces) {
-            self.write(Space::Texts, keys::payload_piece(id, number), piece);
+            let key = keys::payload_piece(id, number);
+            self.share(Space::Texts, key, piece.clone());
         }
     }
 
-    /// The prompt that waits to be approved.
-    pub fn held_prompt(&self, id: EventId) -> Result<Option<String>, Error> {
+    /// The prompt that waits to be approved, as long as the event's `record` says.
+    pub fn held_prompt(&self, id: EventId, record: &EventRecord) -> Result<Option<String>, Error> {
+        let Some(bytes) = record.prompt_bytes else {
+            return Ok(None);
+        };
         let key = keys::event_text(id, EventText::Prompt);
-        let found = self.read(Space::Texts, &key)?;
-        found
-            .map(|bytes| text(bytes.to_vec(), "prompt", id))
-            .transpose()
+        let piece = |number| self.read(Space::Texts, &text::key_of(&key, number));
+        text::join(bytes, piece)?.map_err(|detail| damaged_prompt(id, detail))
     }
 
     /// Writes the prompt that waits to be approved.
     pub fn put_held_prompt(&mut self, id: EventId, prompt: &str) {
-        let key = keys::event_text(id, EventText::Prompt);
-        self.write(Space::Texts, key, prompt.as_bytes());
+        self.put_in_pieces(&keys::event_text(id, EventText::Prompt), prompt);
     }
 
-    /// Removes the prompt that waited to be approved.
-    pub fn remove_held_prompt(&mut self, id: EventId) {
-        let key = keys::event_text(id, EventText::Prompt);
-        self.remove(Space::Texts, key);
+    /// Removes the prompt that waited to be approved, which has `bytes` bytes.
+    pub fn remove_held_prompt(&mut self, id: EventId, bytes: u64) {
+        self.remove_pieces(&keys::event_text(id, EventText::Prompt), bytes);
     }
 
     /// Removes an event with its texts, its index rows and the row of its delivery, whose hash is
@@ -99,8 +99,8 @@ impl Batch<'_> {
         }
         self.remove(Space::Index, keys::delivery(delivery));
         self.remove(Space::Texts, keys::event_text(id, EventText::Attributes));
-        if old.prompt_bytes.is_some() {
-            self.remove_held_prompt(id);
+        if let Some(bytes) = old.prompt_bytes {
+            self.remove_held_prompt(id, bytes);
         }
         for number in 0..payload::pieces(old.payload_bytes) {
             self.remove(Space::Texts, keys::payload_piece(id, number));
@@ -189,11 +189,11 @@ impl Snapshot {
 
     /// The prompt that waits to be approved.
     pub fn held_prompt(&self, id: EventId) -> Result<Option<String>, Error> {
-        let key = keys::event_text(id, EventText::Prompt);
-        let found = self.get(Space::Texts, &key)?;
-        found
-            .map(|bytes| text(bytes.to_vec(), "prompt", id))
-            .transpose()
+        let Some(bytes) = self.event(id)?.and_then(|record| record.prompt_bytes) else {
+            return Ok(None);
+        };
+        self.joined(&keys::event_text(id, EventText::Prompt), bytes)?
+            .map_err(|detail| damaged_prompt(id, detail))
     }
 
     /// Events that wait to be matched, from `from` on, lowest id first, `count` at most.
@@ -318,9 +318,8 @@ fn place(id: EventId) -> String {
     format!("the row of event {id}")
 }
 
-fn text(bytes: Vec<u8>, what: &str, id: EventId) -> Result<String, Error> {
-    String::from_utf8(bytes)
-        .map_err(|_| Error::damaged(format!("the {what} of event {id}"), "it is not UTF-8"))
+fn damaged_prompt(id: EventId, detail: &'static str) -> Error {
+    Error::damaged(format!("the prompt of event {id}"), detail)
 }
 
 fn event_of(key: &[u8]) -> Result<EventId, Error> {

@@ -4,9 +4,10 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `tasks` | id | [`TaskRecord`] |
-//! | `texts` | id of a task, kind | prompt, context, result or error |
+//! | `texts` | id of a task, kind | prompt, context, result or error, or the first piece of it |
 //! | `events` | id | [`EventRecord`] |
 //! | `texts` | id of an event, kind | attributes, or the prompt that waits to be approved |
+//! | `texts` | one of these, number from 1 on (3 bytes) | a further piece of a long text |
 //! | `texts` | id of an event, `y`, number | a piece of the payload |
 //! | `index` | `w`, lane, phase, id | – (a worker's tasks by state) |
 //! | `index` | `r`, lane, due, id | – (when a failed attempt is repeated) |
@@ -44,6 +45,16 @@ pub enum Text {
 impl Text {
     /// Every kind of text.
     pub const ALL: [Self; 4] = [Self::Prompt, Self::Context, Self::Result, Self::Error];
+
+    /// How long that text is in bytes, as the task's record has it; `None` where it has none.
+    pub fn bytes_in(self, record: &TaskRecord) -> Option<u64> {
+        match self {
+            Self::Prompt => Some(record.prompt_bytes),
+            Self::Context => record.context_bytes,
+            Self::Result => record.result_bytes,
+            Self::Error => record.error_bytes,
+        }
+    }
 
     fn tag(self) -> u8 {
         match self {
@@ -172,6 +183,19 @@ pub(super) fn event_text(id: EventId, kind: EventText) -> Vec<u8> {
     joined(&[id.0.as_bytes(), &[kind.tag()]])
 }
 
+/// `texts`: the key of a text, number of the piece. The engine keeps keys of 20 bytes without a block
+/// of their own.
+pub(super) fn text_piece(text: &[u8], number: u32) -> Vec<u8> {
+    let [_, number @ ..] = number.to_be_bytes();
+    joined(&[text, &number])
+}
+
+/// The number of a piece, given the bytes behind the key of its text.
+pub(super) fn text_piece_number(bytes: &[u8]) -> Option<u32> {
+    let [high, middle, low] = *<&[u8; 3]>::try_from(bytes).ok()?;
+    Some(u32::from_be_bytes([0, high, middle, low]))
+}
+
 /// `texts`: id of an event, `y`, number of the piece.
 pub(super) fn payload_piece(id: EventId, number: u32) -> Vec<u8> {
     joined(&[id.0.as_bytes(), b"y", &number.to_be_bytes()])
@@ -263,6 +287,9 @@ mod tests {
         assert!(ended(u64::MAX - 1, last) < ended(u64::MAX, first));
         assert!(staged(Stage::Received, last) < staged(Stage::Held, first));
         assert!(payload_piece(EventId(first), 255) < payload_piece(EventId(first), 256));
+        let text = text(TaskId(first), Text::Prompt);
+        assert!(text < text_piece(&text, 1));
+        assert!(text_piece(&text, 255) < text_piece(&text, 256));
     }
 
     #[test]
@@ -283,6 +310,10 @@ mod tests {
         assert_eq!(time_of(&due(3, 77, id)), Some(77));
         assert_eq!(time_of(&ended(78, id)), Some(78));
         assert_eq!(lane_of(&lane(9)), Some(9));
+        let text = text(TaskId(id), Text::Result);
+        let piece = text_piece(&text, 70_000);
+        assert_eq!(piece.len(), 20);
+        assert_eq!(text_piece_number(&piece[text.len()..]), Some(70_000));
         for short in [&b""[..], b"e", b"w0000"] {
             assert_eq!(
                 (id_of(short), time_of(short), lane_of(short)),

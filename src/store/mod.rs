@@ -29,6 +29,7 @@ mod reclaim;
 pub mod record;
 mod snapshot;
 mod tables;
+mod text;
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -51,14 +52,22 @@ use self::engine::{index_options, opening, row_options, text_options};
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 3;
+pub(crate) const SCHEMA_VERSION: u32 = 4;
 
 /// The keyspace that a data directory has since this version of the schema.
 const EVENTS_SINCE: (&str, u32) = ("events", 2);
 
-/// A memtable is written out when it passes this: 5 keyspaces × (1 active + 1 being written)
-/// stay under 40 MiB.
+/// A memtable of small rows is written out when it passes this.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
+
+/// One of texts is written out when it passes this: what is committed at once comes on top.
+const TEXT_MEMTABLE_BYTES_MAX: u64 = 2 << 20;
+
+/// Memtables of texts that may wait to be written out while little more joins them.
+const TEXT_MEMTABLES_MAX: usize = 2;
+
+/// Bytes of text of which this much at once joins no memtable that waits.
+const MANY_TEXT_BYTES: usize = 1 << 20;
 
 /// Every keyspace. A backup has its rows in this order, in which the last are the most bytes.
 const SPACES: [Space; 5] = [
@@ -251,8 +260,13 @@ impl Store {
         #[cfg(test)]
         let failure = self.faults.meet(faults::Operation::Rotate)?;
         let mut has_begun = false;
-        for space in self.spaces() {
-            if space.tree.active_memtable().size() > MEMTABLE_BYTES_MAX {
+        for space in SPACES {
+            let most = match space {
+                Space::Texts => TEXT_MEMTABLE_BYTES_MAX,
+                _ => MEMTABLE_BYTES_MAX,
+            };
+            let space = self.space(space);
+            if space.tree.active_memtable().size() > most {
                 has_begun |= space.rotate_memtable()?;
             }
         }
@@ -261,6 +275,21 @@ impl Store {
             return Err(failure);
         }
         Ok(has_begun)
+    }
+
+    /// Whether so many texts wait to be written out that `bytes` more should not join them yet. Those
+    /// that wait are with the engine's worker, so this ends by itself while the worker lives.
+    pub fn is_behind(&self, bytes: usize) -> bool {
+        let waiting = self.texts.tree.sealed_memtable_count();
+        waiting >= TEXT_MEMTABLES_MAX || (waiting > 0 && bytes >= MANY_TEXT_BYTES)
+    }
+
+    /// Fails where the engine has given up writing.
+    pub fn check_engine(&self) -> Result<(), Error> {
+        if self.is_poisoned() {
+            return Err(Error::Engine(fjall::Error::Poisoned));
+        }
+        Ok(())
     }
 
     /// Whether memtables wait to be written out, or tables are merged.

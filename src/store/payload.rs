@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 
+use fjall::Slice;
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
 use super::Error;
@@ -27,24 +28,33 @@ const RESERVED_MAX: usize = 32 << 20;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// A payload ready to be stored.
+/// Bytes of a text that was compressed in part are given back in steps of this.
+const GIVEN_BACK_BYTES: usize = 1 << 20;
+
+/// A payload ready to be stored. The batch and the engine share its pieces and copy none.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
-    pub(super) pieces: Vec<Vec<u8>>,
+    pub(super) pieces: Vec<Slice>,
     bytes: u64,
 }
 
 impl Payload {
-    /// Compresses `text`. It takes some 2 ms for each MiB.
-    pub fn encode(text: &str) -> Self {
-        Self {
-            pieces: text
-                .as_bytes()
-                .chunks(PIECE_BYTES)
-                .map(encode_piece)
-                .collect(),
-            bytes: text.len() as u64,
+    /// Compresses `text`, the last piece first: what is done is given back, so that memory is that
+    /// of the text and a little. It takes some 2 ms for each MiB.
+    pub fn encode(text: String) -> Self {
+        let bytes = text.len() as u64;
+        let mut rest = text.into_bytes();
+        let mut pieces = Vec::with_capacity(rest.len().div_ceil(PIECE_BYTES));
+        while let Some(last) = rest.chunks(PIECE_BYTES).next_back() {
+            pieces.push(encode_piece(last));
+            let left = rest.len().saturating_sub(last.len());
+            rest.truncate(left);
+            if rest.capacity().saturating_sub(left) >= GIVEN_BACK_BYTES {
+                rest.shrink_to_fit();
+            }
         }
+        pieces.reverse();
+        Self { pieces, bytes }
     }
 
     /// Bytes of the text.
@@ -54,7 +64,7 @@ impl Payload {
 
     /// Bytes as it is stored.
     pub fn stored_bytes(&self) -> usize {
-        self.pieces.iter().map(Vec::len).sum()
+        self.pieces.iter().map(|piece| piece.len()).sum()
     }
 }
 
@@ -88,7 +98,7 @@ pub(super) fn decode<P: AsRef<[u8]>>(
     Ok(String::from_utf8(payload).map_err(|_| "it is not UTF-8"))
 }
 
-fn encode_piece(piece: &[u8]) -> Vec<u8> {
+fn encode_piece(piece: &[u8]) -> Slice {
     thread_local! {
         /// What is compressed is written here first: how long it gets is not known before, and
         /// the result is kept for long.
@@ -102,9 +112,9 @@ fn encode_piece(piece: &[u8]) -> Vec<u8> {
         let written = compress_into(piece, scratch);
         match written.ok().and_then(|length| scratch.get(..length)) {
             Some(compressed) if compressed.len() < piece.len() => {
-                [&[COMPRESSED], compressed].concat()
+                Slice::from([&[COMPRESSED], compressed].concat())
             }
-            _ => [&[PLAIN], piece].concat(),
+            _ => Slice::from([&[PLAIN], piece].concat()),
         }
     })
 }
@@ -154,7 +164,7 @@ mod tests {
             letters(3 * PIECE_BYTES),
             repeated,
         ] {
-            let payload = Payload::encode(&text);
+            let payload = Payload::encode(text.clone());
             assert_eq!(payload.bytes(), text.len() as u64);
             assert!(payload.stored_bytes() <= text.len() + payload.pieces.len());
             assert_eq!(read_back(&payload, payload.bytes()), Ok(text));
@@ -164,16 +174,17 @@ mod tests {
     #[test]
     fn a_damaged_piece_is_refused() {
         let text = r#"{"id": 1, "url": "https://api.github.com/"}"#.repeat(5_000);
-        let whole = Payload::encode(&text);
+        let whole = Payload::encode(text);
         for damage in 0..500 {
             let mut random = fastrand::Rng::with_seed(damage);
             let mut damaged = whole.clone();
-            let piece = &mut damaged.pieces[0];
+            let mut piece = damaged.pieces[0].to_vec();
             match random.u8(0..3) {
                 0 => piece.truncate(random.usize(0..piece.len())),
                 1 => piece[0] = random.u8(2..),
                 _ => piece.push(random.u8(..)),
             }
+            damaged.pieces[0] = Slice::from(piece);
             assert!(read_back(&damaged, whole.bytes()).is_err(), "{damage}");
         }
         for bytes in [whole.bytes() - 1, whole.bytes() + 1, u64::MAX] {

@@ -153,7 +153,7 @@ impl<'a> Living<'a> {
 mod tests {
     use super::*;
     use crate::id::Id;
-    use crate::store::keys::Text;
+    use crate::store::keys::{self, Text};
     use crate::store::{Space, Store};
     use crate::task::TaskId;
 
@@ -181,8 +181,8 @@ mod tests {
         let snapshot = store.snapshot();
         (0..20)
             .filter(|number| {
-                let text = snapshot.text(TaskId(id(*number)), Text::Prompt);
-                text.unwrap().is_some()
+                let key = keys::text(TaskId(id(*number)), Text::Prompt);
+                snapshot.get(Space::Texts, &key).unwrap().is_some()
             })
             .collect()
     }
@@ -238,7 +238,7 @@ mod tests {
         table(&store, &[1, 4]);
         keep(&store, Space::Tasks, 4);
         let mut batch = store.batch();
-        batch.remove_text(TaskId(id(1)), Text::Prompt);
+        batch.remove_text(TaskId(id(1)), Text::Prompt, 6);
         batch.commit().unwrap();
         store.texts.rotate_memtable_and_wait().unwrap();
         store.reclaim().unwrap();

@@ -6,7 +6,7 @@ use fjall::{Readable, Slice};
 
 use super::keys::{self, Shelf, Text};
 use super::record::{self, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
-use super::{Error, Space, Store};
+use super::{Error, Space, Store, text};
 use crate::id::Id;
 use crate::task::{State, TaskId};
 use crate::worker::WorkerName;
@@ -62,16 +62,25 @@ impl Snapshot {
             .transpose()
     }
 
-    /// One of a task's texts.
-    pub fn text(&self, id: TaskId, kind: Text) -> Result<Option<String>, Error> {
-        let found = self.get(Space::Texts, &keys::text(id, kind))?;
-        found
-            .map(|bytes| {
-                String::from_utf8(bytes.to_vec()).map_err(|_| {
-                    Error::damaged(format!("the {kind:?} of task {id}"), "it is not UTF-8")
-                })
-            })
-            .transpose()
+    /// One of a task's texts, as long as its `record` says; `None` where there is none.
+    pub fn text(
+        &self,
+        id: TaskId,
+        kind: Text,
+        record: &TaskRecord,
+    ) -> Result<Option<String>, Error> {
+        let Some(bytes) = kind.bytes_in(record) else {
+            return Ok(None);
+        };
+        self.joined(&keys::text(id, kind), bytes)?
+            .map_err(|detail| Error::damaged(format!("the {kind:?} of task {id}"), detail))
+    }
+
+    /// The text of `bytes` bytes that is stored under `key`, or what is wrong with it.
+    pub(super) fn joined(&self, key: &[u8], bytes: u64) -> Result<text::Joined, Error> {
+        text::join(bytes, |number| {
+            self.get(Space::Texts, &text::key_of(key, number))
+        })
     }
 
     /// What an idempotency key, given as its hash, stands for.

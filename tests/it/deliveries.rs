@@ -160,7 +160,8 @@ impl Run {
         let claims: Vec<Claim> = self.queue.claim(&worker(), 3).await.unwrap();
         for claim in claims {
             if self.random.bool() {
-                claim.complete("{}".to_owned()).await.unwrap();
+                let nothing = Budget::new(0).empty();
+                claim.complete("{}".to_owned(), nothing).await.unwrap();
             }
         }
     }

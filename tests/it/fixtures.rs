@@ -249,6 +249,58 @@ fn a_data_directory_of_version_3_is_read() {
     queue.close();
 }
 
+/// In version 4 long texts are in pieces.
+#[test]
+fn a_data_directory_of_version_4_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v4"),
+        dir.path(),
+    );
+    let store = Store::open(dir.path()).unwrap();
+    let settings = Settings {
+        queue: 100,
+        retention: Duration::from_secs(1_000 * 365 * 86_400),
+        disk_reserve: 0,
+    };
+    let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
+    smol::block_on(async {
+        let filter = Filter {
+            limit: 10,
+            ..Filter::default()
+        };
+        let page = queue.list(filter).await.unwrap();
+        let ids = page.tasks.iter().map(|(id, _)| *id).collect();
+        let tasks = queue.load(ids).await.unwrap();
+        let seen: Vec<_> = tasks
+            .iter()
+            .map(|task| (task.state, task.prompt.len()))
+            .collect();
+        assert_eq!(seen, [(State::Pending, 5), (State::Completed, 262_150)]);
+        let long = &tasks[1];
+        let words: Vec<_> = long.prompt.split_terminator(' ').collect();
+        let is_word = |(number, word): (usize, &&str)| **word == format!("wörd{number}");
+        // The last one was cut.
+        assert!(words[..words.len() - 1].iter().enumerate().all(is_word));
+        let result = format!(r#"{{"output": "{}"}}"#, "r".repeat(140_000));
+        assert_eq!(long.result.as_ref(), Some(&result));
+        let filter = EventFilter {
+            limit: 10,
+            ..EventFilter::default()
+        };
+        let page = queue.list_events(filter).await.unwrap();
+        let (event, _) = page.events[0];
+        let held = format!("Look: {}", "f".repeat(140_000));
+        assert_eq!(queue.held_prompt(event).await, Ok(Some(held.clone())));
+        queue.approve_event(event).await.unwrap();
+        let approved = queue.find_event(event).await.unwrap().unwrap();
+        let task = queue.find(approved.task.unwrap()).await.unwrap().unwrap();
+        assert_eq!(task.prompt, held);
+        assert_eq!(queue.held_prompt(event).await, Ok(None));
+    });
+    queue.close();
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).into()

@@ -195,6 +195,12 @@ fn rooms_call_in_one_direction() {
             ],
         ),
         (
+            "offload",
+            vec![
+                "api", "dispatch", "http", "server", "cli", "config", "queue", "store", "budget",
+            ],
+        ),
+        (
             "drain",
             vec![
                 "api", "dispatch", "http", "server", "cli", "config", "queue", "store",

@@ -139,7 +139,9 @@ fn a_worker_is_asked_for_its_health_and_given_the_task() {
                 context: Some("{\"pr\": 1.0}".to_owned()),
                 idempotency: None,
             };
-            let Submitted::Stored(task) = scene.queue.submit(task).await.unwrap() else {
+            let nothing = Budget::new(0).empty();
+            let (Submitted::Stored(task), _) = scene.queue.submit(task, nothing).await.unwrap()
+            else {
                 panic!("it is no repetition");
             };
             let task = scene.ended(task.id).await;

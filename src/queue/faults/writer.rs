@@ -9,7 +9,7 @@ use std::time::Duration;
 use smol::future::FutureExt;
 
 use super::WAYS;
-use crate::budget::Budget;
+use crate::budget::{Budget, Permit};
 use crate::clock::{Clock, Timestamp};
 use crate::drain::{Cause, Drain};
 use crate::event::{Attributes, Delivery, EventId};
@@ -60,19 +60,22 @@ fn delivery(number: u32) -> Delivery {
     }
 }
 
+/// A permit for nothing.
+fn nothing() -> Permit {
+    Budget::new(0).empty()
+}
+
 impl Told {
     /// Uses the queue until it fails, and notes what it says.
     async fn use_queue(&mut self, queue: &Queue) -> Result<(), Error> {
         for number in 0..3 {
-            let Submitted::Stored(task) = queue
-                .submit(NewTask {
-                    worker: worker(),
-                    prompt: format!("prompt {number}"),
-                    context: None,
-                    idempotency: None,
-                })
-                .await?
-            else {
+            let new = NewTask {
+                worker: worker(),
+                prompt: format!("prompt {number}"),
+                context: None,
+                idempotency: None,
+            };
+            let (Submitted::Stored(task), _) = queue.submit(new, nothing()).await? else {
                 panic!("no key, no repetition");
             };
             assert!(self.tasks.insert(task.id));
@@ -87,7 +90,7 @@ impl Told {
         let (mut first, second, third) = (next(), next(), next());
         let id = first.task();
         first.load().await?;
-        first.complete("{\"n\":1}".to_owned()).await?;
+        first.complete("{\"n\":1}".to_owned(), nothing()).await?;
         self.ended.insert(id, State::Completed);
         second.fail("no".to_owned(), Some(AT_ONCE)).await?;
         third.put_back(PutBack::BrokenOff).await?;
@@ -105,8 +108,7 @@ impl Told {
             self.ended.insert(id, State::Failed);
         }
         for number in 0..2 {
-            let permit = Budget::new(0).empty();
-            let receipt = queue.receive(delivery(number), permit).await?;
+            let receipt = queue.receive(delivery(number), nothing()).await?;
             let Receipt::Received(event) = receipt else {
                 panic!("delivered for the first time");
             };
@@ -146,7 +148,7 @@ impl Told {
                     "{attempt:?} had ended"
                 );
                 assert!(seen.insert(attempt), "{attempt:?} twice");
-                claim.complete("{}".to_owned()).await.unwrap();
+                claim.complete("{}".to_owned(), nothing()).await.unwrap();
             }
         }
     }

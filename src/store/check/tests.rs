@@ -3,6 +3,7 @@
 use fjall::Readable;
 
 use super::*;
+use crate::budget::{Budget, Permit};
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::event::{Attributes, Delivery};
@@ -11,6 +12,11 @@ use crate::store::batch::Batch;
 use crate::store::{Space, keys};
 use crate::task::{Idempotency, NewTask};
 use std::time::Duration;
+
+/// A permit for nothing.
+fn nothing() -> Permit {
+    Budget::new(0).empty()
+}
 
 /// A data directory with a task in each state and two events.
 fn filled(dir: &Path) {
@@ -23,18 +29,17 @@ fn filled(dir: &Path) {
     let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
     let claim = smol::block_on(async {
         for number in 0..4 {
-            queue
-                .submit(NewTask {
-                    worker: "w".parse().unwrap(),
-                    prompt: format!("prompt {number}"),
-                    context: Some("{}".to_owned()),
-                    idempotency: Some(Idempotency {
-                        key: number.to_string(),
-                        body_hash: [1; 32],
-                    }),
-                })
-                .await
-                .unwrap();
+            let new = NewTask {
+                worker: "w".parse().unwrap(),
+                // The first is kept in pieces, as the first result is.
+                prompt: format!("prompt {number}").repeat(if number == 0 { 40_000 } else { 1 }),
+                context: Some("{}".to_owned()),
+                idempotency: Some(Idempotency {
+                    key: number.to_string(),
+                    body_hash: [1; 32],
+                }),
+            };
+            queue.submit(new, nothing()).await.unwrap();
         }
         let mut claims = queue
             .claim(&"w".parse().unwrap(), 3)
@@ -43,7 +48,8 @@ fn filled(dir: &Path) {
             .into_iter();
         let mut next = || claims.next().unwrap();
         let (first, second, third) = (next(), next(), next());
-        first.complete("{}".to_owned()).await.unwrap();
+        let result = format!("{{\"output\": \"{}\"}}", "x".repeat(200_000));
+        first.complete(result, nothing()).await.unwrap();
         second.fail("no".to_owned(), None).await.unwrap();
         for number in 0..2 {
             let delivery = Delivery {
@@ -55,8 +61,7 @@ fn filled(dir: &Path) {
                 attributes: Attributes::new(),
                 payload: "{}".to_owned(),
             };
-            let permit = crate::budget::Budget::new(0).empty();
-            queue.receive(delivery, permit).await.unwrap();
+            queue.receive(delivery, nothing()).await.unwrap();
         }
         third
     });

@@ -700,11 +700,14 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         assert_eq!(record.failures, task.failures, "{id}");
         assert_eq!(record.ended_ms, task.ended, "{id}");
         assert_eq!(
-            snapshot.text(id, Text::Prompt).unwrap().as_ref(),
+            snapshot.text(id, Text::Prompt, &record).unwrap().as_ref(),
             Some(&task.prompt)
         );
-        assert_eq!(snapshot.text(id, Text::Result).unwrap(), task.result);
-        let has_error = snapshot.text(id, Text::Error).unwrap().is_some();
+        assert_eq!(
+            snapshot.text(id, Text::Result, &record).unwrap(),
+            task.result
+        );
+        let has_error = snapshot.text(id, Text::Error, &record).unwrap().is_some();
         assert_eq!(has_error, record.error_bytes.is_some());
     }
 

@@ -118,7 +118,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         );
         let text = "x".repeat(filler);
         let new = NewEvent {
-            payload: Payload::encode(&text),
+            payload: Payload::encode(text.clone()),
             attributes_json: serde_json::to_string(&attributes).unwrap(),
             delivery: Delivery {
                 source: SOURCES[delivery.0].to_owned(),
@@ -323,7 +323,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             assert!(payload == event.payload, "{id}: another payload");
             let number = Some(&Attribute::Integer(i64::from(event.delivery.1)));
             assert_eq!(snapshot.attributes(*id).unwrap().get("number"), number);
-            let prompt = store.batch().held_prompt(*id).unwrap();
+            let prompt = store.batch().held_prompt(*id, &record).unwrap();
             assert_eq!(prompt.is_some(), event.stage == Stage::Held, "{id}");
             if event.stage == Stage::Received {
                 waiting.push(*id);

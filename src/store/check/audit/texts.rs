@@ -4,8 +4,9 @@ use super::{Audit, id_of_row};
 use crate::event::EventId;
 use crate::id::Id;
 use crate::store::keys::{self, EventText, Text};
+use crate::store::payload::{self, PIECE_BYTES};
 use crate::store::record::{EventRecord, TaskRecord};
-use crate::store::{Error, payload};
+use crate::store::{Error, text};
 use crate::task::TaskId;
 
 /// Bytes of an id in front of a text's kind.
@@ -14,9 +15,12 @@ const ID_BYTES: usize = 16;
 impl Audit<'_> {
     pub(super) fn texts_of_task(&mut self, id: TaskId, record: &TaskRecord) -> Result<(), Error> {
         for kind in Text::ALL {
-            let wanted = bytes_of(record, kind);
-            let found = self.length(&keys::text(id, kind))?;
-            if wanted != found {
+            let wanted = kind.bytes_in(record);
+            let key = keys::text(id, kind);
+            let found = self.text_length(&key)?;
+            if wanted == found {
+                self.rows.text(id, kind, record)?;
+            } else {
                 let shown = |bytes: Option<u64>| {
                     bytes.map_or_else(|| "none".to_owned(), |bytes| format!("{bytes} bytes"))
                 };
@@ -44,41 +48,44 @@ impl Audit<'_> {
                 "their length is another",
             );
         }
-        let prompt = self.length(&keys::event_text(id, EventText::Prompt))?;
-        if prompt != record.prompt_bytes {
+        let prompt = self.text_length(&keys::event_text(id, EventText::Prompt))?;
+        if prompt == record.prompt_bytes {
+            self.rows.held_prompt(id)?;
+        } else {
             self.wrong(format!("the prompt of event {id}"), "its length is another");
         }
         self.rows.payload(id, record.payload_bytes).map(drop)
     }
 
     /// A text has a record that says that it is there.
-    pub(super) fn text(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+    pub(super) fn text(&mut self, key: &[u8], _value: &[u8]) -> Result<(), Error> {
         let (id, kind) = key.split_at_checked(ID_BYTES).unwrap_or_default();
         let id = id_of_row(id, "texts")?;
+        let (kind, rest) = kind.split_at_checked(1).unwrap_or_default();
         let is_right = match kind {
             b"p" | b"c" | b"r" | b"e" => {
-                let of = |kind: &Text| keys::text(TaskId(id), *kind) == key;
+                let text = key.get(..=ID_BYTES).unwrap_or_default();
+                let of = |kind: &Text| keys::text(TaskId(id), *kind) == text;
                 let kind = Text::ALL.into_iter().find(of);
                 let task = self.rows.task(TaskId(id))?;
-                let is_known = task
-                    .zip(kind)
-                    .is_some_and(|(task, kind)| bytes_of(&task, kind).is_some());
-                is_known && std::str::from_utf8(value).is_ok()
+                let bytes = task.zip(kind).and_then(|(task, kind)| kind.bytes_in(&task));
+                self.is_text_row(text, rest, bytes)?
             }
-            b"a" => self.rows.event(EventId(id))?.is_some(),
+            b"a" => rest.is_empty() && self.rows.event(EventId(id))?.is_some(),
             b"m" => {
+                let text = key.get(..=ID_BYTES).unwrap_or_default();
                 let event = self.rows.event(EventId(id))?;
-                event.is_some_and(|event| event.prompt_bytes.is_some())
-                    && std::str::from_utf8(value).is_ok()
+                let bytes = event.and_then(|event| event.prompt_bytes);
+                self.is_text_row(text, rest, bytes)?
             }
-            [b'y', number @ ..] => self.is_piece(id, number)?,
+            b"y" => self.is_piece(id, rest)?,
             _ => false,
         };
         if !is_right {
             let shown = key.escape_ascii();
             self.wrong(
                 format!("row {shown} of the texts"),
-                "no record belongs to it, or it is not UTF-8",
+                "no record belongs to it",
             );
         }
         Ok(())
@@ -91,13 +98,36 @@ impl Audit<'_> {
         let event = self.rows.event(EventId(id))?;
         Ok(event.is_some_and(|event| number < payload::pieces(event.payload_bytes)))
     }
-}
 
-fn bytes_of(record: &TaskRecord, kind: Text) -> Option<u64> {
-    match kind {
-        Text::Prompt => Some(record.prompt_bytes),
-        Text::Context => record.context_bytes,
-        Text::Result => record.result_bytes,
-        Text::Error => record.error_bytes,
+    /// Whether a row behind the key of a text of `bytes` bytes is one of its rows; `rest` is what its
+    /// own key has beyond that.
+    fn is_text_row(&self, text: &[u8], rest: &[u8], bytes: Option<u64>) -> Result<bool, Error> {
+        let Some(bytes) = bytes else {
+            return Ok(false);
+        };
+        if rest.is_empty() {
+            return Ok(true);
+        }
+        let is_in_pieces = self.length(text)? == Some(PIECE_BYTES as u64);
+        let number = keys::text_piece_number(rest);
+        let is_one = |number| (1..text::pieces(bytes)).contains(&number);
+        Ok(is_in_pieces && number.is_some_and(is_one))
+    }
+
+    /// Bytes of a text as its rows have them; `None` where it has no row.
+    fn text_length(&self, key: &[u8]) -> Result<Option<u64>, Error> {
+        let Some(first) = self.length(key)? else {
+            return Ok(None);
+        };
+        let mut sum = first;
+        if first == PIECE_BYTES as u64 {
+            for number in 1.. {
+                match self.length(&keys::text_piece(key, number))? {
+                    Some(bytes) => sum = sum.saturating_add(bytes),
+                    None => break,
+                }
+            }
+        }
+        Ok(Some(sum))
     }
 }

@@ -1,6 +1,6 @@
 //! The real server under load, beside Redis, Debian's `webhook` and the bare disk. Run it with
 //! `cargo bench --bench load`; names behind `--` choose parts: `throughput`, `webhook`, `dispatch`,
-//! `start`, `backup`.
+//! `start`, `backup`, `memory`.
 //!
 //! Client, worker and server share the machine, so only what stands in one table can be
 //! compared. All of it is measured in turn, round by round, on loopback and on a disk.
@@ -30,6 +30,8 @@ mod queue;
 mod redis;
 #[path = "support/report.rs"]
 mod report;
+#[path = "load/resident.rs"]
+mod resident;
 #[path = "load/server.rs"]
 mod server;
 #[path = "support/settings.rs"]
@@ -58,7 +60,14 @@ use crate::settings::Settings;
 const OFFLINE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// The parts, in the order in which they are run.
-const PARTS: [&str; 5] = ["throughput", "webhook", "dispatch", "start", "backup"];
+const PARTS: [&str; 6] = [
+    "throughput",
+    "webhook",
+    "dispatch",
+    "start",
+    "backup",
+    "memory",
+];
 
 fn main() -> ExitCode {
     report::exit(interrupt::run(run))
@@ -93,6 +102,9 @@ async fn run(executor: &LocalExecutor<'static>) -> io::Result<()> {
     }
     if is_chosen("backup") {
         backup::run(executor, &settings).await?;
+    }
+    if is_chosen("memory") {
+        resident::run(executor).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Work on large texts: off the threads that serve connections, and the largest one at a time.
 //!
 //! While one text is made of another (JSON decoded, a payload compressed, an answer rendered) both are in
-//! memory, and the budget counts one of them. So of texts over [`SHARED_BYTES_MAX`] one is worked on at a
+//! memory, and the budget counts one of them. So of texts over 1 MiB one is worked on at a
 //! time, whoever asks, and what the budget does not count stays that of one text.
 //!
 //! LIVENESS: what is done in that place is a function that ends by itself: it waits neither for memory

@@ -1,5 +1,6 @@
 //! The real executable, serving on a port of its own.
 
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ impl Server {
             .arg("--data")
             .arg(dir.join("data"))
             .env_clear()
+            // What the C library does with memory is measured, too.
+            .envs(env::vars().filter(|(name, _)| name.starts_with("MALLOC_")))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?);

@@ -225,7 +225,7 @@ async fn deliver(addr: SocketAddr, request: &[u8]) -> io::Result<()> {
     connection.exchange(request).await.map(drop)
 }
 
-fn event_config(worker: SocketAddr) -> String {
+pub(crate) fn event_config(worker: SocketAddr) -> String {
     let [source, rule] = [
         format!("\n[[source]]\nname = \"github\"\nkind = \"github\"\nsecret = \"{SECRET}\"\n"),
         "\n[[worker.events]]\nsource = \"github\"\non = [\"pull_request.opened\"]\n\
@@ -237,7 +237,12 @@ fn event_config(worker: SocketAddr) -> String {
 }
 
 /// A signed delivery, and where its id stands in it. GitHub does not sign the id.
-fn delivery(addr: SocketAddr, path: &str, event: &str, payload: &str) -> (Rc<[u8]>, usize) {
+pub(crate) fn delivery(
+    addr: SocketAddr,
+    path: &str,
+    event: &str,
+    payload: &str,
+) -> (Rc<[u8]>, usize) {
     let mut signature = String::new();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())
         .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));

@@ -63,8 +63,9 @@ const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 /// One of texts is written out when it passes this: what is committed at once comes on top.
 const TEXT_MEMTABLE_BYTES_MAX: u64 = 2 << 20;
 
-/// Memtables of texts that may wait to be written out while little more joins them.
-const TEXT_MEMTABLES_MAX: usize = 2;
+/// Memtables of texts that may wait to be written out while little more joins them. With one more the
+/// engine would hold up commits by pauses of 100 ms.
+const TEXT_MEMTABLES_MAX: usize = 3;
 
 /// Bytes of text of which this much at once joins no memtable that waits.
 const MANY_TEXT_BYTES: usize = 1 << 20;

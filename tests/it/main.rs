@@ -46,6 +46,7 @@ mod idempotency;
 mod layering;
 mod limits;
 mod logs;
+mod memory;
 mod model;
 mod origin;
 mod reload;

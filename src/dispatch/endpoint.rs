@@ -133,6 +133,7 @@ fn judge(answer: Answer, endpoint: &Endpoint, token: Option<&Secret>, now: Times
         retry_after,
         body,
         permit,
+        ..
     } = answer;
     if status == 200 {
         return match json_object::parse(&body) {
@@ -245,6 +246,7 @@ mod tests {
         let answer = Answer {
             status,
             retry_after: retry_after.map(str::to_owned),
+            link: None,
             body: body.to_vec(),
             permit: Budget::new(0).empty(),
         };

@@ -44,6 +44,8 @@ pub(super) struct Parts {
     pub(super) status: u16,
     /// Value of `Retry-After`.
     pub(super) retry_after: Option<String>,
+    /// Value of `Link`.
+    pub(super) link: Option<String>,
     /// The body, framing removed.
     pub(super) body: Vec<u8>,
 }
@@ -168,7 +170,9 @@ impl AnswerReader {
             return Ok(());
         }
         self.parts.status = scanned.status;
-        self.parts.retry_after = decode(&scanned)?;
+        let decoded = decode(&scanned)?;
+        self.parts.retry_after = decoded.retry_after;
+        self.parts.link = decoded.link;
         self.state = match scanned.framing {
             // RFC 9112, 6.3: these never have a body, whatever their header says.
             _ if matches!(scanned.status, 204 | 304) => State::Done,

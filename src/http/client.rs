@@ -72,6 +72,8 @@ pub struct Answer {
     pub status: u16,
     /// Value of `Retry-After`.
     pub retry_after: Option<String>,
+    /// Value of `Link`.
+    pub link: Option<String>,
     /// The body, framing removed.
     pub body: Vec<u8>,
     /// The budget's permit for what the body has over 64 KiB, and then for all of it.
@@ -322,12 +324,14 @@ async fn read_answer(
     let Parts {
         status,
         retry_after,
+        link,
         body,
     } = parts;
     permit.shrink_to(body.len() as u64);
     Ok(Answer {
         status,
         retry_after,
+        link,
         body,
         permit,
     })

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use http_types::StatusCode;
-use http_types::headers::RETRY_AFTER;
 
 use super::Flaw;
 use crate::http::field::{self, Framing};
 
-/// Bytes of one field that is passed to async-h1, so that it takes them all.
-const PASSED_FIELD_MAX: usize = 1_024;
+/// The fields that are passed to async-h1, the first of each name, and how many bytes a value may
+/// have: all of them together fit its head. A link holds a target, of 4,096 bytes at most here.
+const PASSED: [(&str, usize); 2] = [("retry-after", 1_024), ("link", 4_352)];
 
 /// What every answer starts with.
 const START: &[u8] = b"HTTP/1.";
@@ -50,7 +50,7 @@ pub(super) struct ScannedAnswer {
     /// Absent where nothing is said.
     pub(super) framing: Option<Framing>,
     /// The fields that async-h1 can read.
-    passed: Vec<(String, String)>,
+    passed: Vec<(&'static str, String)>,
 }
 
 pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
@@ -79,12 +79,12 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             let before = codings.map_or_else(String::new, |before| before + ",");
             codings = Some(before + value);
-        } else if name.eq_ignore_ascii_case("retry-after")
-            && value.len() <= PASSED_FIELD_MAX
-            && passed.is_empty()
+        } else if let Some((known, most)) = known_field(name)
+            && value.len() <= most
+            && !passed.iter().any(|(before, _)| *before == known)
             && value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'))
         {
-            passed.push((name.to_owned(), value.to_owned()));
+            passed.push((known, value.to_owned()));
         }
     }
     let framing = match (codings, content_length) {
@@ -148,9 +148,22 @@ fn take_length(place: &mut Option<u64>, value: &str) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Hands the head to async-h1: the value of `Retry-After`. A status that http-types does not
-/// know is passed as 200; what the worker sent is kept.
-pub(super) fn decode(scanned: &ScannedAnswer) -> Result<Option<String>, Flaw> {
+/// A field that is passed on, with the bytes that it may have.
+fn known_field(name: &str) -> Option<(&'static str, usize)> {
+    let mut fields = PASSED.into_iter();
+    fields.find(|(known, _)| name.eq_ignore_ascii_case(known))
+}
+
+/// What async-h1 reads in a head.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) retry_after: Option<String>,
+    pub(super) link: Option<String>,
+}
+
+/// Hands the head to async-h1. A status that http-types does not know is passed as 200; what the
+/// worker sent is kept.
+pub(super) fn decode(scanned: &ScannedAnswer) -> Result<Decoded, Flaw> {
     let status = StatusCode::try_from(scanned.status).unwrap_or(StatusCode::Ok);
     let mut message = format!("HTTP/1.1 {status} {}\r\n", status.canonical_reason());
     for (name, value) in &scanned.passed {
@@ -166,10 +179,16 @@ pub(super) fn decode(scanned: &ScannedAnswer) -> Result<Option<String>, Flaw> {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
-        Poll::Ready(Ok(response)) => Ok(response
-            .header(RETRY_AFTER)
-            .and_then(|values| values.iter().next())
-            .map(|value| value.as_str().to_owned())),
+        Poll::Ready(Ok(response)) => {
+            let value = |name: &str| {
+                let values = response.header(name)?;
+                values.iter().next().map(|value| value.as_str().to_owned())
+            };
+            Ok(Decoded {
+                retry_after: value("retry-after"),
+                link: value("link"),
+            })
+        }
         Poll::Ready(Err(_)) | Poll::Pending => {
             Err(Flaw::NotHttp("the answer's head cannot be read".to_owned()))
         }

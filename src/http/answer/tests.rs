@@ -96,6 +96,23 @@ fn retry_after_is_read_where_it_can_be() {
 }
 
 #[test]
+fn a_link_is_read_beside_it() {
+    let long = format!("</{}>", "x".repeat(4_090));
+    for (line, link) in [
+        ("Link: </a>; rel=\"next\"", Some("</a>; rel=\"next\"")),
+        ("link: <a>\r\nLink: <b>", Some("<a>")),
+        (&format!("Link: {long}"), Some(&*long)),
+        (&format!("Link: {}", long.repeat(2)), None),
+    ] {
+        let text =
+            format!("HTTP/1.1 200 x\r\nRetry-After: 7\r\n{line}\r\nContent-Length: 0\r\n\r\n");
+        let parts = read_in_all_pieces(text.as_bytes()).unwrap();
+        assert_eq!(parts.link.as_deref(), link, "{line}");
+        assert_eq!(parts.retry_after.as_deref(), Some("7"), "{line}");
+    }
+}
+
+#[test]
 fn what_is_no_http_is_said_to_be_none() {
     let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(HEAD_MAX));
     let endless_interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(2_000);

@@ -1,16 +1,26 @@
 //! Reads the command line.
 
-use std::convert::Infallible;
+mod client;
+mod options;
+
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub(super) use self::client::{
+    Access, BackupArgs, ListArgs, OneArgs, TaskArgs, WebhookArgs, WorkerArgs,
+};
+use self::options::{Options, option_name, option_shown};
 use super::topic::Topic;
 use crate::config::{self, addr, nearest, quoted};
 use crate::secret::Secret;
 
 /// A day: the longest torture.
 const SECONDS_MAX: u64 = 86_400;
+
+/// What is said where an operand is missing.
+const NO_TASK: &str = "no task: write its id, which 'mecha tasks' lists";
+const NO_EVENT: &str = "no event: write its id, which 'mecha events' lists";
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,47 +38,58 @@ pub(super) enum Command {
     Health {
         addr: Option<String>,
     },
-    Events(EventsArgs),
+    Task(TaskArgs),
+    Tasks(ListArgs),
+    Events(ListArgs),
+    Workers {
+        access: Access,
+        json: bool,
+    },
+    WorkerAdd(WorkerArgs),
+    WorkerRemove {
+        access: Access,
+        name: String,
+    },
+    Change(Change, OneArgs),
+    Why(OneArgs),
     Webhook(WebhookArgs),
     Backup(BackupArgs),
+    Completions(Shell),
+    Man,
     Torture(TortureArgs),
     /// Help on a command, or on the program where it is absent.
     Help(Option<Topic>),
+    /// Help on the commands whose names begin with the same word.
+    HelpBelow(Vec<Topic>),
     Version,
 }
 
-/// What `mecha events` is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct EventsArgs {
-    pub(super) addr: Option<String>,
-    pub(super) api_key: Option<Secret>,
-    pub(super) state: Option<String>,
-    pub(super) source: Option<String>,
-    pub(super) event_type: Option<String>,
-    pub(super) limit: Option<String>,
-    pub(super) json: bool,
+/// What is to become of a task or an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Cancel,
+    Retry,
+    Replay,
+    Approve,
 }
 
-/// What `mecha webhook` is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct WebhookArgs {
-    pub(super) addr: Option<String>,
-    pub(super) api_key: Option<Secret>,
-    /// Where the configuration is that has the source's secret.
-    pub(super) config: config::Args,
-    pub(super) source: String,
-    pub(super) event: String,
-    /// `-` is standard input.
-    pub(super) file: PathBuf,
+/// A shell that completes command lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
-/// What `mecha backup` is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BackupArgs {
-    pub(super) addr: Option<String>,
-    pub(super) api_key: Option<Secret>,
-    /// The directory that is to be made.
-    pub(super) dir: PathBuf,
+impl Shell {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "bash" => Some(Self::Bash),
+            "zsh" => Some(Self::Zsh),
+            "fish" => Some(Self::Fish),
+            _ => None,
+        }
+    }
 }
 
 /// What `mecha torture` is asked for.
@@ -91,20 +112,36 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let Some(name) = arguments.subcommand().map_err(not_utf8)? else {
         return parse_without_command(arguments);
     };
-    let topic = |name: &str| {
-        let found = Topic::ALL.into_iter().find(|topic| topic.name() == name);
-        found.ok_or_else(|| unknown_command(name))
-    };
     // What 'mecha --help' is to some is 'mecha help' to others.
     if name == "help" {
-        let about = arguments.subcommand().map_err(not_utf8)?;
-        return Ok(Command::Help(about.as_deref().map(topic).transpose()?));
+        return match arguments.subcommand().map_err(not_utf8)? {
+            None => Ok(Command::Help(None)),
+            Some(first) => find(first, &mut arguments).map(|found| match found {
+                Found::Command(topic) => Command::Help(Some(topic)),
+                Found::Below(_, topics) => Command::HelpBelow(topics),
+            }),
+        };
     }
-    let topic = topic(&name)?;
-    if arguments.contains(["-h", "--help"]) {
+    let topic = match find(name, &mut arguments)? {
+        Found::Command(topic) => topic,
+        Found::Below(_, topics) if arguments.contains(["-h", "--help"]) => {
+            return Ok(Command::HelpBelow(topics));
+        }
+        Found::Below(first, topics) => {
+            let names: Vec<String> = topics
+                .iter()
+                .map(|topic| format!("'mecha {}'", topic.name()))
+                .collect();
+            return Err(format!(
+                "'mecha {first}' is half a command; write {}",
+                names.join(" or ")
+            ));
+        }
+    };
+    let mut options = Options::new(arguments, topic);
+    if options.wants_help() {
         return Ok(Command::Help(Some(topic)));
     }
-    let mut options = Options { arguments, topic };
     let command = match topic {
         Topic::Serve => Command::Serve(parse_config(&mut options)?),
         Topic::Check => Command::Check(parse_config(&mut options)?),
@@ -112,25 +149,84 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             addr: parse_demo_addr(options.value("--addr")?)?,
             exit: options.flag("--exit"),
         },
-        Topic::Init => return parse_init(options),
+        Topic::Init => {
+            let file = options.finish_with_path()?;
+            return Ok(Command::Init {
+                file: file.unwrap_or_else(|| PathBuf::from("mecha.toml")),
+            });
+        }
         Topic::Health => Command::Health {
             addr: options.value("--addr")?,
         },
-        Topic::Events => Command::Events(EventsArgs {
-            addr: options.value("--addr")?,
-            api_key: options.value("--api-key")?.map(Secret::new),
-            state: options.value("--state")?,
-            source: options.value("--source")?,
-            event_type: options.value("--type")?,
-            limit: options.value("--limit")?,
-            json: options.flag("--json"),
-        }),
-        Topic::Webhook => return parse_webhook(options),
-        Topic::Backup => return parse_backup(options),
         Topic::Torture => Command::Torture(parse_torture(&mut options)?),
+        Topic::Man => Command::Man,
+        Topic::Completions => return parse_shell(options).map(Command::Completions),
+        Topic::Task => return client::task(options).map(Command::Task),
+        Topic::Tasks => {
+            return client::list(options, &["--state", "--worker"]).map(Command::Tasks);
+        }
+        Topic::Events => {
+            return client::list(options, &["--state", "--source", "--type"]).map(Command::Events);
+        }
+        Topic::Cancel => return change(options, Change::Cancel, NO_TASK),
+        Topic::Retry => return change(options, Change::Retry, NO_TASK),
+        Topic::Replay => return change(options, Change::Replay, NO_EVENT),
+        Topic::Approve => return change(options, Change::Approve, NO_EVENT),
+        Topic::Why => return client::one(options, NO_EVENT).map(Command::Why),
+        Topic::Webhook => return client::webhook(options).map(Command::Webhook),
+        Topic::Workers => {
+            let access = client::access(&mut options)?;
+            let json = options.flag("--json");
+            Command::Workers { access, json }
+        }
+        Topic::WorkerAdd => return client::worker(options).map(Command::WorkerAdd),
+        Topic::WorkerRemove => {
+            let access = client::access(&mut options)?;
+            let name = options.finish_with_text("no worker: write its name")?;
+            return Ok(Command::WorkerRemove { access, name });
+        }
+        Topic::Backup => return client::backup(options).map(Command::Backup),
     };
     options.finish()?;
     Ok(command)
+}
+
+fn change(options: Options, change: Change, missing: &str) -> Result<Command, String> {
+    client::one(options, missing).map(|args| Command::Change(change, args))
+}
+
+fn parse_shell(options: Options) -> Result<Shell, String> {
+    let wanted = "write bash, zsh or fish";
+    let name = options.finish_with_text(&format!("no shell: {wanted}"))?;
+    Shell::named(&name).ok_or_else(|| format!("no completions for {}; {wanted}", quoted(&name)))
+}
+
+/// What the first words of the command line name.
+enum Found {
+    Command(Topic),
+    /// A word that several commands begin with, and no second one.
+    Below(String, Vec<Topic>),
+}
+
+/// Finds the command that `first` and perhaps the next argument name.
+fn find(first: String, arguments: &mut pico_args::Arguments) -> Result<Found, String> {
+    if let Some(topic) = Topic::named(&first) {
+        return Ok(Found::Command(topic));
+    }
+    let below = Topic::below(&first);
+    if below.is_empty() {
+        return Err(unknown_command(&first));
+    }
+    let second = arguments
+        .subcommand()
+        .map_err(|_| format!("the word behind 'mecha {first}' is not UTF-8"))?;
+    let Some(second) = second else {
+        return Ok(Found::Below(first, below));
+    };
+    let name = format!("{first} {second}");
+    Topic::named(&name)
+        .map(Found::Command)
+        .ok_or_else(|| unknown_command(&name))
 }
 
 fn parse_without_command(mut arguments: pico_args::Arguments) -> Result<Command, String> {
@@ -164,17 +260,13 @@ fn parse_without_command(mut arguments: pico_args::Arguments) -> Result<Command,
 
 fn unknown_command(name: &str) -> String {
     let names = Topic::ALL.map(Topic::name);
-    match nearest(name, &names) {
-        Some(meant) => format!(
-            "unknown command {}; did you mean 'mecha {meant}'? See 'mecha --help'",
-            quoted(name)
-        ),
-        None => format!(
-            "unknown command {}; the commands are {}; see 'mecha --help'",
-            quoted(name),
-            names.join(", ")
-        ),
-    }
+    let meant = nearest(name, &names).map_or_else(String::new, |meant| {
+        format!("did you mean 'mecha {meant}'? ")
+    });
+    format!(
+        "unknown command {}; {meant}'mecha --help' lists the commands",
+        quoted(name)
+    )
 }
 
 fn parse_config(options: &mut Options) -> Result<config::Args, String> {
@@ -204,54 +296,6 @@ fn parse_demo_addr(text: Option<String>) -> Result<SocketAddr, String> {
     }
 }
 
-fn parse_init(options: Options) -> Result<Command, String> {
-    let file = match options.finish_with_file()? {
-        Last::File(file) => file,
-        Last::Nothing => PathBuf::from("mecha.toml"),
-        Last::Help(command) => return Ok(*command),
-    };
-    Ok(Command::Init { file })
-}
-
-fn parse_webhook(mut options: Options) -> Result<Command, String> {
-    let addr = options.value("--addr")?;
-    let api_key = options.value("--api-key")?.map(Secret::new);
-    let config = config::Args {
-        config: options.value("--config")?.map(PathBuf::from),
-        ..config::Args::default()
-    };
-    let source = options.value("--source")?;
-    let event = options.value("--event")?;
-    let last = options.finish_with_file()?;
-    let missing = |what| Err(format!("{what}; see 'mecha webhook --help'"));
-    match (last, source, event) {
-        (Last::Help(command), ..) => Ok(*command),
-        (_, None, _) => missing("--source is missing: the name of a [[source]]"),
-        (_, _, None) => missing("--event is missing: what happened, like pull_request.opened"),
-        (Last::Nothing, ..) => missing("no file: name the one with the payload, or - to type it"),
-        (Last::File(file), Some(source), Some(event)) => Ok(Command::Webhook(WebhookArgs {
-            addr,
-            api_key,
-            config,
-            source,
-            event,
-            file,
-        })),
-    }
-}
-
-fn parse_backup(mut options: Options) -> Result<Command, String> {
-    let addr = options.value("--addr")?;
-    let api_key = options.value("--api-key")?.map(Secret::new);
-    match options.finish_with_file()? {
-        Last::Help(command) => Ok(*command),
-        Last::Nothing => Err(
-            "no directory: name the one that is to be made; see 'mecha backup --help'".to_owned(),
-        ),
-        Last::File(dir) => Ok(Command::Backup(BackupArgs { addr, api_key, dir })),
-    }
-}
-
 fn parse_torture(options: &mut Options) -> Result<TortureArgs, String> {
     let data = options.value("--data")?.map(PathBuf::from);
     let seconds = options.value("--seconds")?;
@@ -271,122 +315,6 @@ fn parse_torture(options: &mut Options) -> Result<TortureArgs, String> {
         keep: options.flag("--keep"),
         json: options.flag("--json"),
     })
-}
-
-/// What stands behind the options of a command that takes a file.
-enum Last {
-    File(PathBuf),
-    Nothing,
-    /// Help was asked for after all.
-    Help(Box<Command>),
-}
-
-/// The arguments behind a command, taken one by one.
-struct Options {
-    arguments: pico_args::Arguments,
-    topic: Topic,
-}
-
-impl Options {
-    fn flag(&mut self, key: &'static str) -> bool {
-        debug_assert!(self.topic.flags().contains(&key), "{key}");
-        self.arguments.contains(key)
-    }
-
-    fn value(&mut self, key: &'static str) -> Result<Option<String>, String> {
-        debug_assert!(self.topic.options().contains(&key), "{key}");
-        let name = self.topic.name();
-        let read = self
-            .arguments
-            .opt_value_from_fn(key, |text| Ok::<_, Infallible>(text.to_owned()));
-        match read {
-            // A value may begin with a dash, as API keys do, but it is no option of this command.
-            Ok(Some(value)) if self.knows(option_name(&value)) => Err(format!(
-                "{key} wants a value in front of {}; see 'mecha {name} --help'",
-                option_name(&value)
-            )),
-            Ok(value) => Ok(value),
-            Err(pico_args::Error::OptionWithoutAValue(_)) => {
-                Err(format!("{key} wants a value; see 'mecha {name} --help'"))
-            }
-            Err(_) => Err(format!("the value of {key} is not UTF-8")),
-        }
-    }
-
-    fn knows(&self, option: &str) -> bool {
-        self.topic.options().contains(&option) || self.topic.flags().contains(&option)
-    }
-
-    /// Takes the file that may stand behind the options, and refuses whatever else is left.
-    fn finish_with_file(self) -> Result<Last, String> {
-        let left = self.arguments.finish();
-        let help = |command| Last::Help(Box::new(command));
-        match left.as_slice() {
-            [] => Ok(Last::Nothing),
-            [file] if !is_option(file) => Ok(Last::File(PathBuf::from(file))),
-            // The file itself is expected, so it is what follows it that is not.
-            [file, rest @ ..] if !is_option(file) => refuse_left(self.topic, rest).map(help),
-            left => refuse_left(self.topic, left).map(help),
-        }
-    }
-
-    /// Refuses whatever is left.
-    fn finish(self) -> Result<(), String> {
-        let topic = self.topic;
-        match self.arguments.finish().as_slice() {
-            [] => Ok(()),
-            left => refuse_left(topic, left).map(|_| ()),
-        }
-    }
-}
-
-/// The error for arguments that nothing has taken. An option is named before what stands alone,
-/// which is most often its value, and perhaps a secret.
-fn refuse_left(topic: Topic, left: &[OsString]) -> Result<Command, String> {
-    let option = left.iter().find(|argument| is_option(argument));
-    let Some(argument) = option.or(left.first()) else {
-        return Ok(Command::Help(Some(topic)));
-    };
-    let text = argument.to_string_lossy();
-    let name = topic.name();
-    if option.is_none() {
-        return Err(format!(
-            "unexpected argument {} for 'mecha {name}'; see 'mecha {name} --help'",
-            quoted(&text)
-        ));
-    }
-    let key = option_name(&text);
-    if topic.flags().contains(&key) && text.contains('=') {
-        return Err(format!("{key} takes no value; see 'mecha {name} --help'"));
-    }
-    let known = [topic.options(), topic.flags()].concat();
-    if known.contains(&key) {
-        return Err(format!("{key} is given twice; give it once"));
-    }
-    let advice = match nearest(key, &known) {
-        Some(meant) => format!("did you mean {meant}? See 'mecha {name} --help'"),
-        None => format!("see 'mecha {name} --help'"),
-    };
-    Err(format!(
-        "unknown option {} for 'mecha {name}'; {advice}",
-        option_shown(key)
-    ))
-}
-
-fn is_option(argument: &OsString) -> bool {
-    let bytes = argument.as_encoded_bytes();
-    bytes.starts_with(b"-") && bytes != b"-"
-}
-
-/// An option without the value behind its equals sign.
-fn option_name(argument: &str) -> &str {
-    argument.split_once('=').map_or(argument, |(name, _)| name)
-}
-
-/// An option as a message shows it: on one line and short.
-fn option_shown(option: &str) -> String {
-    let start: String = option.chars().take(40).collect();
-    start.escape_debug().to_string()
 }
 
 #[cfg(test)]

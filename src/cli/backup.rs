@@ -47,7 +47,7 @@ impl From<ImportError> for Failure {
 
 /// Writes a copy of a running server's data to a new directory.
 pub(super) fn run(args: &BackupArgs) -> Exit {
-    let remote = match Remote::find(args.addr.as_deref(), args.api_key.as_ref()) {
+    let remote = match Remote::find(&args.access) {
         Ok(remote) => remote,
         Err(text) => {
             output::complain(&text);

@@ -6,11 +6,14 @@
 mod args;
 mod backup;
 mod check;
+mod client;
+mod completions;
 mod demo;
-mod events;
 mod health;
 mod help;
 mod init;
+mod man;
+mod manual;
 mod new_directory;
 mod output;
 mod privacy;
@@ -19,7 +22,7 @@ mod serve;
 mod table;
 mod topic;
 mod torture;
-mod webhook;
+mod width;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,16 +74,27 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         }
     };
     match command {
-        Command::Help(topic) => output::print(help::of(topic)),
+        Command::Help(None) => output::print(&help::of_program()),
+        Command::Help(Some(topic)) => output::print(&help::of(topic)),
+        Command::HelpBelow(topics) => output::print(&help::of_all(&topics)),
         Command::Version => output::print(help::VERSION),
         Command::Serve(args) => return serve(&args),
         Command::Demo { addr, exit } => return demo::run(addr, exit),
         Command::Init { file } => return init::run(&file),
         Command::Check(args) => return check::run(&args),
         Command::Health { addr } => return health::run(addr.as_deref()),
-        Command::Events(args) => return events::run(&args),
         Command::Backup(args) => return backup::run(&args),
-        Command::Webhook(args) => return webhook::run(&args),
+        Command::Task(args) => return client::task(&args),
+        Command::Tasks(args) => return client::tasks(&args),
+        Command::Events(args) => return client::events(&args),
+        Command::Change(change, args) => return client::change(change, &args),
+        Command::Why(args) => return client::why(&args),
+        Command::Webhook(args) => return client::webhook(&args),
+        Command::Workers { access, json } => return client::workers(&access, json),
+        Command::WorkerAdd(args) => return client::add_worker(&args),
+        Command::WorkerRemove { access, name } => return client::remove_worker(&access, &name),
+        Command::Completions(shell) => output::print(&completions::script(shell)),
+        Command::Man => output::print(&man::page()),
         Command::Torture(args) => return torture::run(&args),
     }
     Exit::Done

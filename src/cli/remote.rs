@@ -7,8 +7,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use async_io::Timer;
 use serde::Deserialize;
+use smol::future::FutureExt;
 
+use super::args::Access;
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
@@ -39,16 +42,37 @@ pub(super) struct Remote {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Value of `Link`.
+    pub(super) link: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
+/// Why a server said nothing that can be used.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is no way to it: the request was not made.
+    NotReached(String),
+    /// The connection broke or took too long: whether the request was carried out is not known.
+    Broken(String),
+    /// What came is no answer.
+    NoAnswer(String),
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotReached(text) | Failure::Broken(text) | Failure::NoAnswer(text) => text,
+        }
+    }
+}
+
 impl Remote {
-    /// The server at `addr`, at `MECHA_ADDR` or at the default address, with the key of `key` or
-    /// `MECHA_API_KEY`.
-    pub(super) fn find(addr: Option<&str>, key: Option<&Secret>) -> Result<Self, String> {
+    /// The server at `--addr`, at `MECHA_ADDR` or at the default address, with the key of
+    /// `--api-key` or `MECHA_API_KEY`.
+    pub(super) fn find(access: &Access) -> Result<Self, String> {
         Ok(Self {
-            addr: target(addr, &Environment::of_process())?,
-            key: config::client_key(key)?,
+            addr: target(access.addr.as_deref(), &Environment::of_process())?,
+            key: config::client_key(access.api_key.as_ref())?,
         })
     }
 
@@ -65,12 +89,30 @@ impl Remote {
 
     /// `GET path`
     pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
-        self.send(Method::Get, path, &[], None)
+        Ok(self.ask(Method::Get, path, &[], None)?)
+    }
+
+    /// `GET path` of an answer that the server may hold back for `held`. `tick` is called every
+    /// second meanwhile.
+    pub(super) fn ask_held(
+        &self,
+        path: &str,
+        held: Duration,
+        tick: impl FnMut(),
+    ) -> Result<Answer, Failure> {
+        let endpoint = self.endpoint();
+        let outgoing = self.outgoing(&endpoint, path, ANSWER_MAX);
+        let deadline = outgoing.deadline + held;
+        let sending = self.send(Outgoing {
+            deadline,
+            ..outgoing
+        });
+        smol::block_on(ticking(sending, tick))
     }
 
     /// `DELETE path`
     pub(super) fn delete(&self, path: &str) -> Result<Answer, String> {
-        self.send(Method::Delete, path, &[], None)
+        Ok(self.ask(Method::Delete, path, &[], None)?)
     }
 
     /// `POST path`
@@ -80,13 +122,18 @@ impl Remote {
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<Answer, String> {
-        self.send(Method::Post, path, headers, Some(body))
+        Ok(self.ask(Method::Post, path, headers, Some(body))?)
+    }
+
+    /// `PUT path`
+    pub(super) fn put(&self, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+        Ok(self.ask(Method::Put, path, &[], Some(body))?)
     }
 
     /// `GET path`, whose answer may be of any size; one that is refused becomes the error.
     pub(super) fn download(&self, path: &str) -> Result<Download, String> {
         let endpoint = self.endpoint();
-        let failed = |error: client::Error| format!("http://{}{path}: {error}", self.addr);
+        let failed = |error: client::Error| String::from(self.failure(path, &error));
         smol::block_on(async {
             let outgoing = self.outgoing(&endpoint, path, u64::MAX);
             let mut download = Download::start(outgoing).await.map_err(failed)?;
@@ -95,6 +142,7 @@ impl Remote {
             }
             let mut refused = Answer {
                 status: download.status(),
+                link: None,
                 body: Vec::new(),
             };
             while let Some(piece) = download.next().await.map_err(failed)? {
@@ -133,40 +181,87 @@ impl Remote {
         }
     }
 
-    fn send(
+    /// Sends a request and reads the answer.
+    pub(super) fn ask(
         &self,
         method: Method,
         path: &str,
         headers: &[(String, String)],
         body: Option<Vec<u8>>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, Failure> {
         let endpoint = self.endpoint();
-        let outgoing = Outgoing {
+        smol::block_on(self.send(Outgoing {
             method,
             headers,
             body,
             ..self.outgoing(&endpoint, path, ANSWER_MAX)
-        };
-        let answer = smol::block_on(client::send(outgoing, &Budget::new(ANSWER_MAX)));
-        let answer = answer.map_err(|error| format!("http://{}{path}: {error}", self.addr))?;
-        Ok(Answer {
-            status: answer.status,
-            body: answer.body,
-        })
+        }))
+    }
+
+    async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
+        let path = outgoing.path;
+        match client::send(outgoing, &Budget::new(ANSWER_MAX)).await {
+            Ok(answer) => Ok(Answer {
+                status: answer.status,
+                link: answer.link,
+                body: answer.body,
+            }),
+            Err(error) => Err(self.failure(path, &error)),
+        }
+    }
+
+    fn failure(&self, path: &str, error: &client::Error) -> Failure {
+        let addr = self.addr;
+        match error {
+            client::Error::Connect(error) => Failure::NotReached(format!(
+                "no server answers at http://{addr}: {error}; 'mecha serve' starts one, --addr or \
+                 MECHA_ADDR name another"
+            )),
+            client::Error::Timeout | client::Error::Broken(_) => {
+                Failure::Broken(format!("http://{addr}{path}: {error}"))
+            }
+            client::Error::NotHttp(_) | client::Error::TooLarge | client::Error::NoMemory => {
+                Failure::NoAnswer(format!("http://{addr}{path}: {error}"))
+            }
+        }
     }
 }
 
+/// Does `work`, and calls `tick` every second until it is done.
+pub(super) async fn ticking<T>(work: impl Future<Output = T>, mut tick: impl FnMut()) -> T {
+    let ticks = async {
+        loop {
+            Timer::after(Duration::from_secs(1)).await;
+            tick();
+        }
+    };
+    work.or(ticks).await
+}
+
+/// The body of a refusal.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    code: String,
+}
+
 impl Answer {
+    /// The code of a refusal; empty where there is none.
+    pub(super) fn code(&self) -> String {
+        let refusal = serde_json::from_slice::<Refusal>(&self.body);
+        refusal.map_or_else(|_| String::new(), |refusal| refusal.code)
+    }
+
     /// The body, or what the server said was wrong.
     pub(super) fn accepted(self) -> Result<Vec<u8>, String> {
-        #[derive(Deserialize)]
-        struct Refusal {
-            error: String,
-        }
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
         let said = match serde_json::from_slice::<Refusal>(&self.body) {
+            Ok(refusal) if refusal.code == "unauthorized" => {
+                "it wants an API key; give the right one by --api-key or MECHA_API_KEY".to_owned()
+            }
             Ok(refusal) => on_one_line(&refusal.error),
             Err(_) => "no reason; is it a mecha?".to_owned(),
         };

@@ -1,4 +1,6 @@
-//! The commands there are, and the options of each.
+//! The commands there are.
+
+use super::manual::{self, Page};
 
 /// The commands there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,67 +10,91 @@ pub(super) enum Topic {
     Init,
     Check,
     Health,
-    Events,
-    Webhook,
     Backup,
     Torture,
+    Task,
+    Tasks,
+    Cancel,
+    Retry,
+    Events,
+    Why,
+    Replay,
+    Approve,
+    Webhook,
+    Workers,
+    WorkerAdd,
+    WorkerRemove,
+    Completions,
+    Man,
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 9] = [
+    /// In the order in which they are listed.
+    pub(super) const ALL: [Self; 21] = [
         Self::Serve,
         Self::Demo,
         Self::Init,
         Self::Check,
         Self::Health,
-        Self::Events,
-        Self::Webhook,
         Self::Backup,
         Self::Torture,
+        Self::Task,
+        Self::Tasks,
+        Self::Cancel,
+        Self::Retry,
+        Self::Events,
+        Self::Why,
+        Self::Replay,
+        Self::Approve,
+        Self::Webhook,
+        Self::Workers,
+        Self::WorkerAdd,
+        Self::WorkerRemove,
+        Self::Completions,
+        Self::Man,
     ];
 
+    pub(super) fn page(self) -> &'static Page {
+        match self {
+            Self::Serve => &manual::SERVE,
+            Self::Demo => &manual::DEMO,
+            Self::Init => &manual::INIT,
+            Self::Check => &manual::CHECK,
+            Self::Health => &manual::HEALTH,
+            Self::Backup => &manual::BACKUP,
+            Self::Torture => &manual::TORTURE,
+            Self::Task => &manual::TASK,
+            Self::Tasks => &manual::TASKS,
+            Self::Cancel => &manual::CANCEL,
+            Self::Retry => &manual::RETRY,
+            Self::Events => &manual::EVENTS,
+            Self::Why => &manual::WHY,
+            Self::Replay => &manual::REPLAY,
+            Self::Approve => &manual::APPROVE,
+            Self::Webhook => &manual::WEBHOOK,
+            Self::Workers => &manual::WORKERS,
+            Self::WorkerAdd => &manual::WORKER_ADD,
+            Self::WorkerRemove => &manual::WORKER_REMOVE,
+            Self::Completions => &manual::COMPLETIONS,
+            Self::Man => &manual::MAN,
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::Demo => "demo",
-            Self::Init => "init",
-            Self::Check => "check",
-            Self::Health => "health",
-            Self::Events => "events",
-            Self::Webhook => "webhook",
-            Self::Backup => "backup",
-            Self::Torture => "torture",
-        }
+        self.page().name
     }
 
-    /// Options that have a value.
-    pub(super) fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Serve | Self::Check => &["--addr", "--api-key", "--config", "--data", "--log"],
-            Self::Demo | Self::Health => &["--addr"],
-            Self::Init => &[],
-            Self::Events => &[
-                "--addr",
-                "--api-key",
-                "--state",
-                "--source",
-                "--type",
-                "--limit",
-            ],
-            Self::Backup => &["--addr", "--api-key"],
-            Self::Webhook => &["--addr", "--api-key", "--config", "--source", "--event"],
-            Self::Torture => &["--data", "--seconds", "--seed"],
-        }
+    /// The command of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.name() == name)
     }
 
-    /// Options that have none.
-    pub(super) fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::Serve | Self::Check => &["--allow-anonymous"],
-            Self::Demo => &["--exit"],
-            Self::Events => &["--json"],
-            Self::Init | Self::Health | Self::Webhook | Self::Backup => &[],
-            Self::Torture => &["--keep", "--json"],
-        }
+    /// The commands whose names begin with the word `first` and have another behind it.
+    pub(super) fn below(first: &str) -> Vec<Self> {
+        let is_below = |topic: &Self| {
+            let rest = topic.name().strip_prefix(first);
+            rest.is_some_and(|rest| rest.starts_with(' '))
+        };
+        Self::ALL.into_iter().filter(is_below).collect()
     }
 }

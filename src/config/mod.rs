@@ -193,6 +193,13 @@ pub fn client_key(given: Option<&Secret>) -> Result<Option<Secret>, String> {
     load::client_key(given, &Environment::of_process())
 }
 
+/// The secret that a client was given: itself, `env:NAME` or `file:/path`. It can be sent in a
+/// header.
+pub fn client_secret(given: &Secret) -> Result<Secret, String> {
+    let environment = Environment::of_process();
+    secrets::check_header_secret(secrets::Secrets::new(&environment).read(given.reveal())?)
+}
+
 /// Reads a worker registered over the API: `json` holds the fields of a `[[worker]]` table.
 /// The error is one text that names field, value and what would be right.
 pub fn worker_from_json(name: &WorkerName, json: &[u8]) -> Result<Worker, String> {

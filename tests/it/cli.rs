@@ -8,7 +8,28 @@ use rustix::process::Signal;
 use crate::harness::{EndpointWorker, Program, offline_worker, server, wait_until};
 
 /// The commands of this release.
-const COMMANDS: &[&str] = &["serve", "demo", "init", "check", "health"];
+const COMMANDS: &[&str] = &[
+    "serve",
+    "demo",
+    "init",
+    "check",
+    "health",
+    "backup",
+    "torture",
+    "task",
+    "tasks",
+    "cancel",
+    "retry",
+    "events",
+    "why",
+    "replay",
+    "approve",
+    "webhook",
+    "workers",
+    "worker",
+    "completions",
+    "man",
+];
 
 fn home() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

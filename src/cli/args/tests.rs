@@ -75,10 +75,42 @@ fn wrong_command_lines_are_refused_with_what_would_be_right() {
             "unknown command \"srve\"; did you mean 'mecha serve'?",
         ),
         (
-            "task hello",
-            "unknown command \"task\"; the commands are serve, demo, init, check, health, events, webhook, backup, torture;",
+            "fly hello",
+            "unknown command \"fly\"; 'mecha --help' lists the commands",
         ),
-        ("tasks", "unknown command \"tasks\"; the commands are"),
+        (
+            "worker list",
+            "unknown command \"worker list\"; 'mecha --help'",
+        ),
+        (
+            "worker",
+            "half a command; write 'mecha worker add' or 'mecha worker remove'",
+        ),
+        (
+            "worker add w",
+            "--endpoint is missing: where the worker listens",
+        ),
+        ("task", "no prompt: say what is to be done"),
+        (
+            "task Say hello",
+            "\"hello\" for 'mecha task'; put the prompt in quotation marks",
+        ),
+        (
+            "task --wait -- -a -b",
+            "unexpected argument \"-b\" for 'mecha task'",
+        ),
+        ("task --wait=1 p", "--wait takes no value"),
+        ("task --context 1 p", "--context wants a JSON object"),
+        (
+            "tasks --limit 100001",
+            "--limit wants a number from 1 to 100000",
+        ),
+        ("cancel", "no task: write its id"),
+        ("why a b", "unexpected argument \"b\" for 'mecha why'"),
+        (
+            "completions tcsh",
+            "no completions for \"tcsh\"; write bash, zsh or fish",
+        ),
         ("backup", "no directory: name the one that is to be made"),
         ("backup a b", "unexpected argument \"b\" for 'mecha backup'"),
         ("backup --dir a", "unknown option --dir for 'mecha backup'"),
@@ -173,6 +205,65 @@ fn arguments_of_any_bytes_are_refused_on_one_line() {
                 assert!(error.len() < 300, "{error}");
             }
         }
+    }
+}
+
+#[test]
+fn client_commands_are_read() {
+    let access = Access {
+        addr: Some("a:1".to_owned()),
+        api_key: Some(Secret::new("k")),
+    };
+    let task = TaskArgs {
+        access: access.clone(),
+        prompt: "-p".to_owned(),
+        worker: Some("w".to_owned()),
+        context: Some("{}".to_owned()),
+        idempotency_key: Some("i".to_owned()),
+        wait: true,
+        json: false,
+    };
+    let one = OneArgs {
+        access: access.clone(),
+        id: "x".to_owned(),
+        json: true,
+    };
+    for (line, command) in [
+        (
+            "task --addr a:1 --api-key k --worker w --context {} --idempotency-key=i --wait -- -p",
+            Command::Task(task),
+        ),
+        (
+            "tasks --worker w --limit 7 --addr a:1 --api-key=k",
+            Command::Tasks(ListArgs {
+                access: access.clone(),
+                filters: vec![("worker", "w".to_owned())],
+                limit: 7,
+                json: false,
+            }),
+        ),
+        (
+            "retry x --json --addr a:1 --api-key=k",
+            Command::Change(Change::Retry, one.clone()),
+        ),
+        ("why --json --addr a:1 --api-key=k x", Command::Why(one)),
+        (
+            "worker remove w --addr a:1 --api-key=k",
+            Command::WorkerRemove {
+                access,
+                name: "w".to_owned(),
+            },
+        ),
+        ("completions zsh", Command::Completions(Shell::Zsh)),
+        ("man", Command::Man),
+        (
+            "worker --help",
+            Command::HelpBelow(vec![Topic::WorkerAdd, Topic::WorkerRemove]),
+        ),
+        ("help worker add", Command::Help(Some(Topic::WorkerAdd))),
+        ("worker add --help", Command::Help(Some(Topic::WorkerAdd))),
+    ] {
+        assert_eq!(parse_line(line), Ok(command), "{line}");
     }
 }
 

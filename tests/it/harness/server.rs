@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tempfile::TempDir;
@@ -226,6 +227,20 @@ impl Server {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.program.is_running()
+    }
+
+    /// Runs `mecha` with `args` as a client of this server to its end.
+    #[track_caller]
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
+        Program::start(self.client(args)).ended()
+    }
+
+    /// The command line of such a client.
+    pub(crate) fn client(&self, args: &[&str]) -> Command {
+        let mut command = Program::command(self.home());
+        command.args(args);
+        command.env("MECHA_ADDR", self.addr.to_string());
+        command
     }
 
     /// Its log so far.

@@ -6,15 +6,14 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::args::WebhookArgs;
-use super::remote::Remote;
-use super::{Exit, output, table};
+use super::parsed;
+use super::shown::EventShown;
+use crate::cli::args::WebhookArgs;
+use crate::cli::remote::Remote;
+use crate::cli::{Exit, output, table};
 use crate::clock::{Clock, monotonic};
 use crate::config;
 use crate::source::{Message, Source};
-use crate::terminal::on_one_line;
 
 /// Bytes of a file at most: what GitHub sends, and four times as much.
 const FILE_MAX: u64 = 100 << 20;
@@ -25,18 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two looks at the event.
 const PAUSE: Duration = Duration::from_millis(50);
 
-#[derive(Debug, Deserialize)]
-struct Shown {
-    id: Option<String>,
-    status: Option<String>,
-    state: Option<String>,
-    worker_name: Option<String>,
-    task_id: Option<String>,
-    reason: Option<String>,
-}
-
 /// Signs and posts a file.
-pub(super) fn run(args: &WebhookArgs) -> Exit {
+pub(in crate::cli) fn run(args: &WebhookArgs) -> Exit {
     let source = match config::find_source(&args.config, &args.source) {
         Ok(source) => source,
         Err(problems) => {
@@ -46,7 +35,7 @@ pub(super) fn run(args: &WebhookArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let remote = match Remote::find(args.addr.as_deref(), args.api_key.as_ref()) {
+    let remote = match Remote::find(&args.access) {
         Ok(remote) => remote,
         Err(text) => {
             output::complain(&text);
@@ -110,8 +99,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// What became of the event, once the rules have seen it.
 fn tell(remote: &Remote, answer: &[u8]) -> Result<String, String> {
-    let shown: Shown = serde_json::from_slice(answer)
-        .map_err(|error| format!("the answer is no event: {error}"))?;
+    let shown: EventShown = parsed(answer, "event")?;
     let Some(id) = shown.id else {
         return Ok(format!(
             "the server answers {}",
@@ -126,7 +114,7 @@ fn tell(remote: &Remote, answer: &[u8]) -> Result<String, String> {
     loop {
         let path = format!("/event/{id}");
         let event = match remote.get(&path)?.accepted() {
-            Ok(body) => serde_json::from_slice::<Shown>(&body),
+            Ok(body) => serde_json::from_slice::<EventShown>(&body),
             // A key may open less than the webhook, which wants none.
             Err(problem) => {
                 return Ok(format!(
@@ -136,23 +124,8 @@ fn tell(remote: &Remote, answer: &[u8]) -> Result<String, String> {
         };
         let event = event.map_err(|error| format!("{path} is no event: {error}"))?;
         if event.state.as_deref() != Some("received") || monotonic() >= deadline {
-            return Ok(outcome(&id, &event));
+            return Ok(event.line());
         }
         thread::sleep(PAUSE);
     }
-}
-
-fn outcome(id: &str, event: &Shown) -> String {
-    let state = event.state.as_deref().unwrap_or_default();
-    let mut text = format!("event {id}: {state}");
-    if let Some(worker) = &event.worker_name {
-        text.extend([", worker ", &table::shown(worker)]);
-    }
-    if let Some(task) = &event.task_id {
-        text.extend([", task ", &table::shown(task)]);
-    }
-    if let Some(reason) = &event.reason {
-        text.extend([": ", &on_one_line(reason)]);
-    }
-    text
 }

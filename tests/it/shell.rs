@@ -90,8 +90,8 @@ fn zsh_loads_the_script() {
     };
     assert!(is_well && text.is_empty(), "{text}");
     for line in [
-        "fpath=($HOME $fpath); autoload -U compinit; compinit -uD; print $_comps[mecha]",
-        "autoload -U compinit; compinit -uD; . ./_mecha; print $_comps[mecha]",
+        "fpath=($HOME $fpath); autoload -U compinit; compinit -u -D; print $_comps[mecha]",
+        "autoload -U compinit; compinit -u -D; . ./_mecha; print $_comps[mecha]",
     ] {
         let (is_well, text) = run(home.path(), "zsh", &["-fc", line]).unwrap();
         assert!(is_well && text.trim() == "_mecha", "{text}");

@@ -56,7 +56,7 @@ pub(in crate::cli) fn run(args: &TaskArgs) -> Exit {
         }
     };
     with_remote(&args.access, |remote| {
-        let submitted = body(args).and_then(|body| submit(remote, &key, body)?.accepted());
+        let submitted = body(args).and_then(|body| submit(remote, &key, &body)?.accepted());
         let ended = submitted.and_then(|answer| {
             let task: TaskShown = parsed(&answer, "task")?;
             if !args.wait {
@@ -160,12 +160,12 @@ fn read_prompt(input: impl Read) -> Result<String, String> {
 }
 
 /// Submits the task, again where it is not known what became of it.
-fn submit(remote: &Remote, key: &str, body: Vec<u8>) -> Result<Answer, String> {
+fn submit(remote: &Remote, key: &str, body: &[u8]) -> Result<Answer, String> {
     let headers = [("idempotency-key".to_owned(), key.to_owned())];
     let mut outage = Outage::new(REPEAT_MAX);
     let mut is_sent = false;
     loop {
-        let answer = remote.ask(Method::Post, "/task", &headers, Some(body.clone()));
+        let answer = remote.ask(Method::Post, "/task", &headers, Some(body.to_owned()));
         let why = match answer {
             // The store may have failed before the task was stored, or behind it.
             Ok(answer) if answer.code() == "store_failed" => {

@@ -33,14 +33,16 @@ struct Why {
 #[derive(Debug, Deserialize)]
 struct Rule {
     worker: String,
-    rule: u64,
+    #[serde(rename = "rule")]
+    number: u64,
     matched: bool,
     checks: Vec<Check>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Check {
-    check: String,
+    #[serde(rename = "check")]
+    name: String,
     wanted: Value,
     found: Value,
     passed: bool,
@@ -72,7 +74,7 @@ fn text(why: &Why, terminal: Option<usize>) -> String {
             "does not match"
         };
         let worker = table::shown(&rule.worker);
-        let _ = writeln!(text, "rule {} of worker {worker} {matches}", rule.rule);
+        let _ = writeln!(text, "rule {} of worker {worker} {matches}", rule.number);
         let rows: Vec<_> = rule.checks.iter().map(row).collect();
         let columns = terminal.map(|columns| columns.saturating_sub(INDENT.len()));
         for line in table::render(&CHECKS, &rows, columns).lines() {
@@ -93,7 +95,7 @@ fn row(check: &Check) -> Vec<String> {
     let passed = if check.passed { "yes" } else { "no" };
     vec![
         passed.to_owned(),
-        cell(&check.check),
+        cell(&check.name),
         cell(&value(&check.wanted)),
         cell(&value(&check.found)),
     ]

@@ -287,6 +287,25 @@ impl Server {
         std::fs::read_dir(directory).unwrap().count()
     }
 
+    /// The number that the next file gets which it opens: the lowest that is free.
+    pub(crate) fn next_file(&self) -> u64 {
+        let is_free = |number: &u64| {
+            let path = format!("/proc/{}/fd/{number}", self.pid());
+            std::fs::symlink_metadata(path).is_err()
+        };
+        (0..1_000_000).find(is_free).unwrap()
+    }
+
+    /// Processor time that it has used, in hundredths of a second: `utime` and `stime` of
+    /// `proc_pid_stat(5)`.
+    pub(crate) fn processor_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name in parentheses may have blanks; the state behind it is field 3.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let times = fields.split_ascii_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// Kilobytes of memory that are its own now.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use smol::Executor;
-use smol::future::FutureExt;
+use smol::future::{FutureExt, yield_now};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 
 use super::connection::serve;
@@ -27,6 +27,9 @@ use crate::drain::Drain;
 
 /// Connections that may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1_024;
+/// After so many connections in a row the acceptor lets others have their turn: in a storm there is
+/// always one more.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 /// Pause when no connection can be accepted, doubled up to the longest.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -239,7 +242,13 @@ struct Acceptor<S> {
 impl<S: Service> Acceptor<S> {
     async fn accept_for_ever(&self) {
         let mut pause = ACCEPT_PAUSE;
+        let mut in_a_row = 0;
         loop {
+            in_a_row += 1;
+            if in_a_row > ACCEPTS_IN_A_ROW {
+                in_a_row = 1;
+                yield_now().await;
+            }
             // Taken first: a connection over the cap is not accepted, and waits in the kernel.
             let slot = self.slots.acquire_arc().await;
             match self.listener.accept().await {

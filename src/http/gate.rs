@@ -91,7 +91,11 @@ pub(super) async fn read_head(wire: &mut Wire, timing: &Timing) -> Result<Incomi
             has_begun = true;
             wire.deadline.set(timing.head);
         }
-        let room = KEPT_BUFFER.max(wire.inbox.len());
+        // What there is room for already comes first: a head that is slow must not cost more for that.
+        let room = match wire.inbox.capacity() - wire.inbox.len() {
+            0 => KEPT_BUFFER.max(wire.inbox.len()),
+            spare => spare,
+        };
         match wire.fill(room).await {
             Ok(0) => return Err(Refusal::malformed("the request head ended early").into()),
             Ok(_) => {}

@@ -1,6 +1,6 @@
 //! The real server under load, beside Redis, Debian's `webhook` and the bare disk. Run it with
 //! `cargo bench --bench load`; names behind `--` choose parts: `throughput`, `webhook`, `dispatch`,
-//! `start`, `backup`, `memory`.
+//! `start`, `backup`, `memory`, `crowd`.
 //!
 //! Client, worker and server share the machine, so only what stands in one table can be
 //! compared. All of it is measured in turn, round by round, on loopback and on a disk.
@@ -10,6 +10,10 @@
 mod backup;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/crowd.rs"]
+mod crowd;
+#[path = "load/crowds.rs"]
+mod crowds;
 #[path = "support/directory.rs"]
 mod directory;
 #[path = "load/disk.rs"]
@@ -60,13 +64,14 @@ use crate::settings::Settings;
 const OFFLINE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// The parts, in the order in which they are run.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "throughput",
     "webhook",
     "dispatch",
     "start",
     "backup",
     "memory",
+    "crowd",
 ];
 
 fn main() -> ExitCode {
@@ -105,6 +110,9 @@ async fn run(executor: &LocalExecutor<'static>) -> io::Result<()> {
     }
     if is_chosen("memory") {
         resident::run(executor).await?;
+    }
+    if is_chosen("crowd") {
+        crowd::run(executor, &settings).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,23 +11,36 @@ use tempfile::TempDir;
 
 use crate::harness::{Api, Connection, Outcome, Program, Request, wait_for, wait_until};
 
+/// A directory that stays where a test fails, so that what the server wrote can be looked at.
+struct Home(TempDir);
+
+impl Drop for Home {
+    #[expect(clippy::print_stderr, reason = "shown with the test that fails")]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.disable_cleanup(true);
+            eprintln!("kept for a look: {}", self.0.path().display());
+        }
+    }
+}
+
 /// A torture of the directory `data` in a home of its own.
 struct Torture {
-    home: TempDir,
+    home: Home,
     program: Program,
 }
 
 impl Torture {
     fn start(args: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut command = Program::command(home.path());
+        let home = Home(tempfile::tempdir().unwrap());
+        let mut command = Program::command(home.0.path());
         command.args(["torture", "--data", "data"]).args(args);
         let program = Program::start(command);
         Self { home, program }
     }
 
     fn dir(&self) -> PathBuf {
-        self.home.path().join("data")
+        self.home.0.path().join("data")
     }
 
     /// The server as it runs now, with the key that the torturer gave it.
@@ -42,6 +56,24 @@ impl Torture {
             key: Some(key.to_owned()),
         })
     }
+}
+
+#[test]
+fn the_home_of_a_torture_stays_where_a_test_fails_alone() {
+    let home = || Home(tempfile::tempdir().unwrap());
+    let passing = home();
+    let gone = passing.0.path().to_owned();
+    drop(passing);
+    assert!(is_gone(&gone));
+    let failing = home();
+    let kept = failing.0.path().to_owned();
+    let failed = thread::spawn(move || {
+        let _failing = failing;
+        std::panic::resume_unwind(Box::new("on purpose"));
+    });
+    assert!(failed.join().is_err());
+    assert!(kept.is_dir());
+    fs::remove_dir(&kept).unwrap();
 }
 
 fn is_gone(dir: &Path) -> bool {

@@ -326,7 +326,10 @@ impl Torture {
         while !check::is_settled(&server.remote)? {
             if monotonic().duration_since(begun) > SETTLE_PATIENCE {
                 let seconds = SETTLE_PATIENCE.as_secs();
-                return Err(format!("tasks still wait {seconds} s after the load"));
+                let waiting = check::waiting(&server.remote).join("\n  ");
+                return Err(format!(
+                    "tasks still wait {seconds} s after the load:\n  {waiting}"
+                ));
             }
             thread::sleep(SETTLE_PAUSE);
         }

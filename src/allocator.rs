@@ -17,6 +17,10 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 /// What the names of the allocator's settings begin with.
 const OF_ALLOCATOR: &str = "glibc.malloc.";
 
+/// What the names of glibc's older variables for them begin with.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const ALIASES: &str = "MALLOC_";
+
 /// Blocks from 128 KiB on go back to the system when they are freed, and 2 MiB of smaller ones are
 /// kept at the end of a heap; small chunks are merged when they are freed and not all at once.
 const SETTINGS: &str =
@@ -28,40 +32,71 @@ const SETTINGS: &str =
 const STARTED_AGAIN: &str = "MECHA_STARTED_AGAIN";
 
 /// Starts this program again, with the same arguments, where its allocator needs other settings.
-/// Returns where it has them, and where it cannot have them: then it takes more memory.
+/// Returns where it has them, and where it cannot have them: then it takes more memory. Gives what an
+/// operator should know of that, where there is something.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn settle() {
+#[must_use]
+pub fn settle() -> Option<String> {
     use std::os::unix::process::CommandExt as _;
     use std::process::{self, Command};
 
     let number = process::id().to_string();
     let started = std::env::var(STARTED_AGAIN).unwrap_or_default();
     if before_start(&started).0 == number {
-        return;
+        return None;
     }
-    let Some((tunables, before)) = tuned(std::env::var_os(TUNABLES)) else {
-        return;
-    };
-    // Without /proc, or when the file is gone.
-    let Ok(executable) = std::env::current_exe() else {
-        return;
-    };
+    let is_alias = |(name, _): (OsString, OsString)| name.to_string_lossy().starts_with(ALIASES);
+    if std::env::vars_os().any(is_alias) {
+        return None;
+    }
+    let (tunables, before) = tuned(std::env::var_os(TUNABLES))?;
+    // Without /proc it is not known.
+    let executable = std::env::current_exe().ok()?;
     let mut arguments = std::env::args_os();
-    let mut command = Command::new(executable);
+    let mut command = Command::new(&executable);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // It returns when it fails, and then the settings are as they were.
-    let _ = command
+    if is_loader(&executable) {
+        return None;
+    }
+    // It returns when it fails.
+    let failure = command
         .args(arguments)
         .env(TUNABLES, tunables)
         .env(STARTED_AGAIN, format!("{number} {before}"))
         .exec();
+    survive_broken_pipes();
+    Some(format!(
+        "it could not start itself again with other settings of its allocator and may take more memory: \
+         {failure}; start it with {TUNABLES}={SETTINGS}"
+    ))
+}
+
+/// A program that is started by naming the dynamic loader would be that.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn is_loader(executable: &std::path::Path) -> bool {
+    let name = executable.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with("ld-")
+}
+
+/// The attempt to start again leaves SIGPIPE as programs expect it that are started: it ends them. This one
+/// wants errors of its writes instead.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn survive_broken_pipes() {
+    use async_signal::{Signal, Signals};
+
+    if let Ok(signals) = Signals::new([Signal::Pipe]) {
+        std::mem::forget(signals);
+    }
 }
 
 /// No other C library has these settings.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn settle() {}
+#[must_use]
+pub fn settle() -> Option<String> {
+    None
+}
 
 /// What of the environment is this program's own and not for the programs that it starts: names, and
 /// the value each had before, `None` where it was not set. `current` gives today's values.

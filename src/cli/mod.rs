@@ -101,9 +101,9 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
 }
 
 fn serve(args: &config::Args) -> Exit {
-    allocator::settle();
+    let untuned = allocator::settle();
     match Config::load(args) {
-        Ok(config) => serve::run(args, config),
+        Ok(config) => serve::run(args, config, untuned.as_deref()),
         Err(error) => {
             for problem in error.problems() {
                 output::complain(&problem.to_string());

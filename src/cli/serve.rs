@@ -5,9 +5,13 @@ use crate::config::{Args, Config};
 use crate::logging;
 use crate::server::{Error, Server};
 
-/// Runs the server until it is told to stop. `args` are kept to read the configuration again.
-pub(super) fn run(args: &Args, config: Config) -> Exit {
+/// Runs the server until it is told to stop. `args` are kept to read the configuration again;
+/// `warning` is logged at first.
+pub(super) fn run(args: &Args, config: Config, warning: Option<&str>) -> Exit {
     logging::init(config.log);
+    if let Some(warning) = warning {
+        log::warn!("{warning}");
+    }
     let args = args.clone();
     let reload = Box::new(move || Config::load(&args));
     let ended = Server::open(config).and_then(|server| server.run(reload));

@@ -19,6 +19,10 @@ use crate::queue::{self, Claim, PutBack, RetryPolicy, Work};
 use crate::task::TaskId;
 use crate::worker::{Target, Worker};
 
+/// Bytes that are taken beside prompt and context for what stands around them in a request to a worker. What is
+/// escaped in it may need more.
+const REQUEST_BYTES: u64 = 1 << 10;
+
 /// What is asked of a worker.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -91,7 +95,15 @@ pub(super) async fn run(lane: Arc<Lane>, worker: Arc<Worker>, mut claim: Claim, 
 async fn attempt_to_end(lane: &Lane, worker: &Worker, claim: &mut Claim) -> End {
     let shared = &lane.shared;
     let bytes = claim.bytes();
-    let waited = async { Ok(shared.budget.acquire(bytes).await) }
+    // Who has to ask for a little more later stands behind others who wait for much, and they for him.
+    let needed = if bytes > shared.budget.size() {
+        bytes
+    } else {
+        bytes
+            .saturating_add(REQUEST_BYTES)
+            .min(shared.budget.size())
+    };
+    let waited = async { Ok(shared.budget.acquire(needed).await) }
         .or(async {
             claim.cancelled().await;
             Err(End::Stopped(Stop::Cancelled))

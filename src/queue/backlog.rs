@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::id::Id;
 use crate::store::record::EventCounts;
+use crate::store::{self, Store};
 
 /// What is in memory of the events that wait.
 ///
@@ -22,6 +23,20 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// What is stored of them. A mark that is above some of those to be matched, as a former version could
+    /// leave it, does not count.
+    pub(super) fn read(store: &Store) -> Result<Self, store::Error> {
+        let batch = store.batch();
+        let mut counts = batch.event_counts()?;
+        // BOUND: they count towards `limits.queue`.
+        let count = usize::try_from(counts.received).unwrap_or(usize::MAX);
+        let low = Id::from_bytes(&counts.low).unwrap_or(Id::FIRST);
+        if store.snapshot().received(low, count)?.len() < count {
+            counts.low = *Id::FIRST.as_bytes();
+        }
+        Ok(Self::open(&counts, batch.held_events()?))
+    }
+
     /// What was counted of those to be matched, and `held` that wait to be approved.
     pub(super) fn open(counts: &EventCounts, held: u64) -> Self {
         Self {

@@ -103,7 +103,7 @@ impl Core {
             numbers.insert(worker.clone(), number);
             lanes.insert(number, Lane::from_record(number, worker, &row));
         }
-        let backlog = Backlog::open(&store.batch().event_counts()?, store.batch().held_events()?);
+        let backlog = Backlog::read(&store)?;
         Ok(Self {
             time: OwnTime::open(&store, clock.clone(), &settings)?,
             store,

@@ -134,7 +134,7 @@ impl Queue {
     /// INVARIANT: it never sleeps while an event waits and no command is under way. The writer makes a
     /// commit visible, then publishes the mark, then notifies, then answers; and one thread does all
     /// that, commit after commit. Here the order is the reverse: listen, then look at the mark, then
-    /// take a snapshot. So whatever the mark was published with is in the snapshot. If the snapshot
+    /// take a snapshot, which shows whole commits alone. So whatever the mark was published with is in the snapshot. If the snapshot
     /// has no event although there was a mark, later commits have settled what it stood for. If an event
     /// comes after the snapshot was taken, or the mark was looked at before it was published, its
     /// notification comes after `listen`, and `listener` returns at once.
@@ -266,8 +266,8 @@ fn load_waiting(snapshot: &Snapshot, ids: Vec<EventId>) -> Vec<Result<Event, Eve
                 bytes = bytes.saturating_add(size);
                 events.push(Ok(event));
             }
-            // Deleted meanwhile.
-            Ok(None) => {}
+            // Damage, which `mecha check --data` names: what waits is never deleted.
+            Ok(None) => error!("event {id} cannot be matched: its row is missing"),
             Err(failure) => {
                 error!("event {id} cannot be matched: {failure}");
                 events.push(Err(id));

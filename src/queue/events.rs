@@ -1,5 +1,7 @@
 //! Events: received, matched, approved, replayed, and following their tasks to the end.
 
+use log::error;
+
 use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
@@ -122,7 +124,15 @@ impl Core {
         if let Err(refused) = self.check_disk() {
             return Ok(Err(refused));
         }
-        let prompt = batch.held_prompt(id, &old)?.unwrap_or_default();
+        let prompt = match batch.held_prompt(id, &old) {
+            Ok(Some(prompt)) => prompt,
+            Ok(None) => return Ok(Err(Error::Unreadable)),
+            Err(failure @ store::Error::Damaged { .. }) => {
+                error!("event {id} cannot be approved: {failure}");
+                return Ok(Err(Error::Unreadable));
+            }
+            Err(failure) => return Err(failure),
+        };
         let decision = Decision::Start { worker, prompt };
         self.decide(id, &old, decision, batch);
         Ok(Ok(Outcome::Done))

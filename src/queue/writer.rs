@@ -301,9 +301,14 @@ impl Writer {
             .iter()
             .map(|request| request.command.text_bytes())
             .sum();
-        let committed = self
-            .wait_for_engine(bytes)
-            .and_then(|()| self.commit(group, &mut answers));
+        let committed = match self.wait_for_engine(bytes) {
+            Ok(()) => self.commit(group, &mut answers),
+            Err(failure) => {
+                let unheard = group.into_iter().map(|request| request.reply);
+                answers.extend(unheard.map(|reply| (reply, Err(Error::StoreFailed))));
+                Err(failure)
+            }
+        };
         if let Err(failure) = committed {
             // Who is told so must find it so, whatever is asked next.
             self.fail();

@@ -57,7 +57,10 @@ impl<'a> Batch<'a> {
         }
         #[cfg(test)]
         let failure = self.store.faults.meet(Operation::Commit)?;
+        *self.store.lock_before_commit() = Some(self.store.db.snapshot());
+        // Where it fails, nobody shall see what there is of it.
         batch.commit()?;
+        *self.store.lock_before_commit() = None;
         #[cfg(test)]
         if let Some(failure) = failure {
             return Err(failure);

@@ -34,7 +34,7 @@ mod text;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
@@ -113,6 +113,8 @@ pub struct Store {
     events: Keyspace,
     dir: PathBuf,
     run: u64,
+    /// While a commit is under way, the rows before it.
+    before_commit: Arc<Mutex<Option<fjall::Snapshot>>>,
     #[cfg(test)]
     pub(crate) faults: faults::Faults,
     /// Keeps other processes out while any clone lives.
@@ -190,6 +192,7 @@ impl Store {
             db,
             dir: dir.to_owned(),
             run: 0,
+            before_commit: Arc::default(),
             #[cfg(test)]
             faults: faults::Faults::default(),
             lock: Arc::new(lock),
@@ -206,6 +209,23 @@ impl Store {
         Snapshot::new(self)
     }
 
+    /// The rows of one moment, between two commits. The engine alone does not see to that: what its
+    /// worker writes out while a commit puts its rows in place, one by one, moves the moment of new snapshots
+    /// past that commit (`upgrade_version` of lsm-tree 3.1), and they show what is there of it by then. So whoever
+    /// reads during a commit reads what was before it.
+    fn rows(&self) -> fjall::Snapshot {
+        match &*self.lock_before_commit() {
+            Some(before) => before.clone(),
+            None => self.db.snapshot(),
+        }
+    }
+
+    fn lock_before_commit(&self) -> MutexGuard<'_, Option<fjall::Snapshot>> {
+        self.before_commit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An empty set of changes. BOUND: one at a time, by the writer alone.
     pub fn batch(&self) -> Batch<'_> {
         Batch::new(self)
@@ -214,7 +234,7 @@ impl Store {
     /// The highest id that a task or an event has.
     pub fn newest_id(&self) -> Result<Id, Error> {
         let mut newest = Id::FIRST;
-        let snapshot = self.db.snapshot();
+        let snapshot = self.rows();
         for space in [&self.tasks, &self.events] {
             if let Some(row) = snapshot.last_key_value(space) {
                 newest = newest.max(Id::from_bytes(&row.key()?).unwrap_or(Id::FIRST));

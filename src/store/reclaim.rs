@@ -81,6 +81,8 @@ impl Store {
                 }
             })
             .collect();
+        // Newer than all tables above, and not what was before a commit that is under way: part of what
+        // that writes would seem to be nobody's.
         let snapshot = self.db.snapshot();
         let mut tasks = Living::new(&snapshot, &self.tasks);
         let mut events = Living::new(&snapshot, &self.events);

@@ -42,7 +42,7 @@ pub struct Listed {
 impl Snapshot {
     pub(super) fn new(store: &Store) -> Self {
         Self {
-            rows: store.db.snapshot(),
+            rows: store.rows(),
             store: store.clone(),
         }
     }
@@ -246,3 +246,6 @@ impl Iterator for NewestFirst {
         Some(self.advance(range).map(|()| id))
     }
 }
+
+#[cfg(test)]
+mod tests;

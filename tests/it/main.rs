@@ -13,6 +13,7 @@
     reason = "tables of cases are as long as they are"
 )]
 
+mod allocator;
 mod auth;
 mod backup;
 mod backup_faults;

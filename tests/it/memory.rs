@@ -203,12 +203,7 @@ fn resident_memory_stays_under_its_bound_whatever_the_load() {
         offline_worker("idle"),
         json!(script)
     );
-    let server = server()
-        .config(config)
-        .env("MALLOC_ARENA_MAX", "2")
-        .env("MALLOC_MMAP_THRESHOLD_", "131072")
-        .env("MALLOC_TRIM_THRESHOLD_", "131072")
-        .start();
+    let server = server().config(config).start();
     server.worker_in("large", "online");
     let (addr, pid) = (server.api().addr, server.pid());
     let prompt = json!({"prompt": noise(PROMPT), "worker": "idle"}).to_string();

@@ -1,7 +1,10 @@
 //! What a core finds when it is opened.
 
 use super::*;
-use crate::queue::command::{Attempt, RetryPolicy};
+use crate::budget::Budget;
+use crate::event::{Attributes, Delivery};
+use crate::queue::command::{Attempt, Decision, NewEvent, RetryPolicy};
+use crate::store::Payload;
 use crate::task::{Idempotency, NewTask};
 
 const SETTINGS: Settings = Settings {
@@ -286,4 +289,40 @@ fn a_key_is_known_whatever_the_clock_does() {
         assert!(id > *ids.last().unwrap(), "ids rise");
         ids.push(id);
     }
+}
+
+#[test]
+fn an_event_below_the_mark_is_found_again_at_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut core = open(&store);
+    group(&mut core, [receive("first"), receive("second")]);
+    let events = store.snapshot().received(Id::FIRST, 2).unwrap();
+    let decision = Decision::Skip {
+        reason: "no rule".to_owned(),
+    };
+    let event = events[1];
+    group(&mut core, [Command::Settle { event, decision }]);
+    assert!(core.backlog_low() > events[0].0, "the mark is above it");
+    drop(core);
+    let core = open(&store);
+    assert_eq!(core.received(), 1);
+    assert!(core.backlog_low() <= events[0].0);
+}
+
+fn receive(id: &str) -> Command {
+    Command::Receive(Arc::new(NewEvent {
+        delivery: Delivery {
+            source: "s".to_owned(),
+            event_type: "t".to_owned(),
+            delivery_id: id.to_owned(),
+            actor: None,
+            subject: None,
+            attributes: Attributes::new(),
+            payload: String::new(),
+        },
+        payload: Payload::encode("{}".to_owned()),
+        attributes_json: "{}".to_owned(),
+        permit: Budget::new(1 << 10).try_acquire(1).unwrap(),
+    }))
 }

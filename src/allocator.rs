@@ -22,9 +22,14 @@ const OF_ALLOCATOR: &str = "glibc.malloc.";
 const ALIASES: &str = "MALLOC_";
 
 /// Blocks from 128 KiB on go back to the system when they are freed, and 2 MiB of smaller ones are
-/// kept at the end of a heap; small chunks are merged when they are freed and not all at once.
-const SETTINGS: &str =
-    "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=2097152:glibc.malloc.mxfast=0";
+/// kept at the end of a heap, of which there are two, however many the cores; small chunks are merged when
+/// they are freed and not all at once.
+const SETTINGS: &str = concat!(
+    "glibc.malloc.mmap_threshold=131072:",
+    "glibc.malloc.trim_threshold=2097152:",
+    "glibc.malloc.arena_max=2:",
+    "glibc.malloc.mxfast=0"
+);
 
 /// Holds the number of the process that has started itself again, and behind a space the settings as
 /// they were before. The settings themselves tell neither: the kernel may keep them from a program with

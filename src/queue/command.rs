@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::writer::GROUP_BYTES_MAX;
+use super::inbox::GROUP_BYTES_MAX;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, EventId};

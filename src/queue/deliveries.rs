@@ -7,7 +7,7 @@ use smol::channel::bounded;
 
 use super::command::{Command, Decision, NewEvent, Outcome};
 use super::events::{REASON_BYTES_MAX, cut, task_of};
-use super::writer::{Reply, Request};
+use super::inbox::{Reply, Request};
 use super::{Error, Queue};
 use crate::budget::Permit;
 use crate::clock::Timestamp;

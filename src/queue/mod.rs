@@ -21,6 +21,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod faults;
+mod inbox;
 mod lane;
 mod own_time;
 mod readers;
@@ -46,8 +47,8 @@ pub use error::Error;
 use self::board::Board;
 use self::command::{Command, Outcome};
 use self::core::Core;
+use self::inbox::{Inbox, Reply, Request};
 use self::readers::Readers;
-use self::writer::{Inbox, Reply, Request};
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::drain::Drain;

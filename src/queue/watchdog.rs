@@ -12,7 +12,7 @@ use log::{error, warn};
 
 use super::board::Board;
 use super::command::Answer;
-use super::writer::{Inbox, Reply, refuse};
+use super::inbox::{Inbox, Reply, refuse};
 use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
 use crate::store::Store;

@@ -1,5 +1,7 @@
 //! Who waits for the end of the writer.
 
+use std::thread;
+
 use super::*;
 
 /// Whether `wait_for_end` returns after `event`; a writer that is not told of never ends.

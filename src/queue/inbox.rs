@@ -1,0 +1,187 @@
+//! Commands on their way to the writer, taken in groups.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol::channel::Sender;
+
+use super::Error;
+use super::claim::Granted;
+use super::command::{Answer, Command};
+use crate::budget::Permit;
+
+/// Commands in one commit.
+const GROUP_MAX: usize = 1_024;
+
+/// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
+/// the engine holds them beside what `limits.memory` counts.
+pub(super) const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
+/// A connection has one under way, so this is reached only when something is wrong.
+const INBOX_MAX: usize = 128 << 10;
+
+/// A command and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) command: Command,
+    pub(super) reply: Reply,
+    /// Stands for the command's bytes until they are stored, though who waits for it be gone.
+    pub(super) permit: Option<Arc<Permit>>,
+}
+
+impl Request {
+    /// A command whose bytes are few, or counted in it.
+    pub(super) fn new(command: Command, reply: Reply) -> Self {
+        Self {
+            command,
+            reply,
+            permit: None,
+        }
+    }
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// To whoever waits for it.
+    Answer(Sender<Answer>),
+    /// The tasks that meet a demand.
+    Grants(Sender<Vec<Granted>>),
+    /// Nobody waits.
+    Nobody,
+}
+
+/// Commands on their way to the writer.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    state: Mutex<InboxState>,
+    arrived: Condvar,
+    /// The writer has ended, or the store has failed.
+    ended: Condvar,
+    has_failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct InboxState {
+    requests: VecDeque<Request>,
+    is_closed: bool,
+    writer_has_ended: bool,
+}
+
+impl Inbox {
+    /// Hands a command to the writer.
+    pub(super) fn send(&self, request: Request) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Error::StoreFailed);
+        }
+        if state.requests.len() >= INBOX_MAX && !request.command.ends_attempt() {
+            return Err(Error::Overloaded);
+        }
+        state.requests.push_back(request);
+        let is_first = state.requests.len() == 1;
+        drop(state);
+        if is_first {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes no more commands; the writer ends when it has carried out what is there.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits until the writer has ended. When the store has failed it does not wait: the commit
+    /// that the writer is in may never return.
+    pub(super) fn wait_for_end(&self) {
+        let mut state = self.lock();
+        while !state.writer_has_ended && !self.has_failed() {
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn writer_ended(&self) {
+        self.lock().writer_has_ended = true;
+        self.ended.notify_all();
+    }
+
+    /// Whether the store has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
+    }
+
+    /// The next group, waited for at most `patience`. `None` when there will be none.
+    pub(super) fn next_group(&self, patience: Option<Duration>) -> Option<Vec<Request>> {
+        let mut state = self.lock();
+        if state.requests.is_empty() && !state.is_closed {
+            state = match patience {
+                Some(patience) => {
+                    self.arrived
+                        .wait_timeout(state, patience)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        if state.requests.is_empty() {
+            return if state.is_closed {
+                None
+            } else {
+                Some(Vec::new())
+            };
+        }
+        let mut bytes = 0;
+        let mut count = 0;
+        for request in state.requests.iter().take(GROUP_MAX) {
+            bytes += request.command.text_bytes();
+            // The first is always taken: what is left in front is never too large to go on.
+            if bytes > GROUP_BYTES_MAX && count > 0 {
+                break;
+            }
+            count += 1;
+        }
+        // What stays is found by the next look, which waits for nothing while there is something.
+        Some(state.requests.drain(..count).collect())
+    }
+
+    /// Refuses what waits and what comes: the store has failed. Before anybody is told so, `tell`
+    /// gives the order to stop: what is asked next must find it so.
+    pub(super) fn fail(&self, tell: impl FnOnce()) {
+        let mut state = self.lock();
+        self.has_failed.store(true, Ordering::SeqCst);
+        state.is_closed = true;
+        let left = std::mem::take(&mut state.requests);
+        drop(state);
+        tell();
+        self.ended.notify_all();
+        for request in left {
+            refuse(request.reply);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whoever waits that the store has failed.
+pub(super) fn refuse(reply: Reply) {
+    if let Reply::Answer(sender) = reply {
+        let _ = sender.try_send(Err(Error::StoreFailed));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,10 @@
 //!
 //! BOUND: it descends along the paths alone, however deep the text is nested.
 
-use serde::de::IgnoredAny;
-
-use super::found::Found;
+use super::found::{Found, NAME_MAX};
 use super::paths::Paths;
 use super::scan::Scan;
+use super::text::cut;
 
 /// A text is no JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +21,14 @@ pub(super) struct NotJson {
 }
 
 impl NotJson {
-    /// Where `text` ceases to be JSON. It is read a second time for that, which an error is worth.
-    fn of(text: &str) -> Self {
-        let (line, column) = match serde_json::from_str::<IgnoredAny>(text) {
-            Err(error) => (error.line(), error.column()),
-            // Both take the same texts, so this is never reached.
-            Ok(_) => (1, 0),
-        };
-        Self { line, column }
+    /// Where `scan` has failed.
+    fn of(scan: &Scan<'_>) -> Self {
+        let read = scan.failed_behind();
+        let last = read.rsplit(|byte| *byte == b'\n').next();
+        Self {
+            line: read.split(|byte| *byte == b'\n').count(),
+            column: last.map_or(0, <[u8]>::len),
+        }
     }
 }
 
@@ -49,7 +48,7 @@ pub(super) fn pick<'t, 'p>(text: &'t str, paths: &'p Paths) -> Result<Picked<'t,
     let walked = descend(&mut scan, paths, Paths::ROOT, &mut found);
     match walked.and_then(|()| scan.end()) {
         Some(()) => Ok(Picked { paths, found }),
-        None => Err(NotJson::of(text)),
+        None => Err(NotJson::of(&scan)),
     }
 }
 
@@ -58,10 +57,11 @@ pub(super) fn check(text: &str) -> Result<(), NotJson> {
     let mut scan = Scan::new(text);
     scan.space();
     let walked = scan.value().and_then(|()| scan.end());
-    walked.ok_or_else(|| NotJson::of(text))
+    walked.ok_or_else(|| NotJson::of(&scan))
 }
 
-/// The first member of the object `text` whose key is not `other`: its key and its value.
+/// The first member of the object `text` whose key is not `other`: its key, at most [`NAME_MAX`]
+/// bytes of it, and its value.
 pub(super) fn first_member_but<'t>(text: &'t str, other: &str) -> Option<(String, &'t str)> {
     let mut scan = Scan::new(text);
     scan.space();
@@ -73,7 +73,7 @@ pub(super) fn first_member_but<'t>(text: &'t str, other: &str) -> Option<(String
         let place = scan.place();
         scan.value()?;
         if first.is_none() {
-            let key = key.read(|key| (key != other).then(|| key.to_owned()));
+            let key = key.read(|key| (key != other).then(|| cut(key, NAME_MAX).to_owned()));
             first = key.zip(scan.since(place));
         }
         Some(())
@@ -163,7 +163,7 @@ impl<'t, 'p> Picked<'t, 'p> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::found::{ELEMENTS_MAX, NAME_MAX, TEXT_MAX};
+    use super::super::found::{ELEMENTS_MAX, TEXT_MAX};
     use super::*;
     const TEXT: &str = r#" {"a": {"b": "x", "n": -7, "f": true, "z": null, "l": [{"n": "p"}, {"n": 2}, 3, {"n": "q"}]},
         "a.b": "dotted", "list": ["one", 2, "three"], "empty": [], "esc\u0061pe": "\u00e4\n\ud83d\ude00\ud83d!",
@@ -232,6 +232,11 @@ mod tests {
         assert_eq!(found, Some(("message".to_owned(), r#"{"a": 1}"#)));
         assert_eq!(first_member_but(r#"{"update_id": 1}"#, "update_id"), None);
         assert_eq!(first_member_but("[]", "update_id"), None);
+        for letter in ["k", "\\u006b"] {
+            let long = format!(r#"{{"{}": 1}}"#, letter.repeat(1_000));
+            let (key, value) = first_member_but(&long, "update_id").unwrap();
+            assert_eq!((&*key, value), (&*"k".repeat(NAME_MAX), "1"));
+        }
     }
 
     #[test]
@@ -276,6 +281,14 @@ mod tests {
         assert_eq!(
             pick("{\n \"a\": x}", &paths).unwrap_err(),
             NotJson { line: 2, column: 7 }
+        );
+        // As many levels are open as the text has bytes.
+        assert_eq!(
+            check(&"[".repeat(1 << 20)).unwrap_err(),
+            NotJson {
+                line: 1,
+                column: 1 << 20
+            }
         );
     }
 

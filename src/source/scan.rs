@@ -1,7 +1,7 @@
 //! Walks over a JSON text (RFC 8259), strictly, and finds where its values end.
 //!
 //! Whatever a [`Scan`] walks over it checks. A method that gives `None` has met what is no JSON;
-//! the scan is of no use after that.
+//! the scan then tells where ([`Scan::failed_behind`]), and is of no other use.
 //!
 //! BOUND: a bit for each level of nesting that is open, and no recursion, however deep the text is
 //! nested.
@@ -15,6 +15,8 @@ const KEY_MAX: usize = 255;
 #[derive(Debug)]
 pub(super) struct Scan<'t> {
     text: &'t str,
+    /// Where it is. Behind a failure, the first byte that is wrong; of a control character in a
+    /// string the one in front of it.
     at: usize,
     /// What is open within the value that is walked over.
     open: Nesting,
@@ -54,6 +56,13 @@ impl<'t> Scan<'t> {
     /// Where it is, for [`Scan::since`].
     pub(super) fn place(&self) -> usize {
         self.at
+    }
+
+    /// What was read of the text when it turned out to be no JSON, as other readers of JSON count it:
+    /// up to and with the byte that is wrong, but in front of a control character in a string.
+    pub(super) fn failed_behind(&self) -> &'t [u8] {
+        let bytes = self.text.as_bytes();
+        bytes.get(..=self.at).unwrap_or(bytes)
     }
 
     /// What was walked over since `place`.
@@ -110,17 +119,19 @@ impl<'t> Scan<'t> {
                     return Some(());
                 }
                 self.space();
-                match (self.next()?, self.open.is_object()) {
-                    (b',', true) => {
+                match (self.peek()?, self.open.is_object()) {
+                    (b',', is_object) => {
+                        self.at += 1;
                         self.space();
-                        self.key()?;
+                        if is_object {
+                            self.key()?;
+                        }
                         break;
                     }
-                    (b',', false) => {
-                        self.space();
-                        break;
+                    (b'}', true) | (b']', false) => {
+                        self.at += 1;
+                        self.open.pop();
                     }
-                    (b'}', true) | (b']', false) => self.open.pop(),
                     _ => return None,
                 }
             }
@@ -174,13 +185,13 @@ impl<'t> Scan<'t> {
     /// Over what follows an element or a member; whether there is another one.
     fn goes_on(&mut self, close: u8) -> Option<bool> {
         self.space();
-        match self.next()? {
-            b',' => {
-                self.space();
-                Some(true)
-            }
-            other => (other == close).then_some(false),
+        let byte = self.peek().filter(|byte| [b',', close].contains(byte))?;
+        self.at += 1;
+        let has_more = byte == b',';
+        if has_more {
+            self.space();
         }
+        Some(has_more)
     }
 
     /// Over a key and its colon, up to the value.
@@ -192,9 +203,10 @@ impl<'t> Scan<'t> {
         let is_escaped = self.string()?;
         let raw = self.since(start)?;
         self.space();
-        if self.next()? != b':' {
+        if self.peek()? != b':' {
             return None;
         }
+        self.at += 1;
         self.space();
         Some(Key { raw, is_escaped })
     }
@@ -206,32 +218,37 @@ impl<'t> Scan<'t> {
         let mut is_escaped = false;
         loop {
             at = plain_end(bytes, at);
-            match bytes.get(at)? {
-                b'"' => {
+            match bytes.get(at) {
+                Some(b'"') => {
                     self.at = at + 1;
                     return Some(is_escaped);
                 }
-                b'\\' => {
+                Some(b'\\') => {
                     is_escaped = true;
-                    at += match bytes.get(at + 1)? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                        b'u' => {
-                            let digits = bytes.get(at + 2..at + 6)?;
-                            let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
-                            are_hex.then_some(6)?
-                        }
-                        _ => return None,
-                    };
+                    match escape_length(bytes, at) {
+                        Ok(length) => at += length,
+                        Err(wrong) => return self.fail(wrong),
+                    }
                 }
-                _ => return None,
+                Some(_) => return self.fail(at - 1),
+                None => return self.fail(at),
             }
         }
     }
 
+    fn fail<T>(&mut self, at: usize) -> Option<T> {
+        self.at = at;
+        None
+    }
+
     fn word(&mut self, word: &str) -> Option<()> {
-        let ahead = self.text.as_bytes().get(self.at..)?;
-        self.at += word.len();
-        ahead.starts_with(word.as_bytes()).then_some(())
+        for byte in word.bytes() {
+            if self.peek()? != byte {
+                return None;
+            }
+            self.at += 1;
+        }
+        Some(())
     }
 
     fn number(&mut self) -> Option<()> {
@@ -265,11 +282,19 @@ impl<'t> Scan<'t> {
         }
         (self.at > start).then_some(())
     }
+}
 
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
+/// Bytes of the escape whose backslash is at `at`, or where the first one is that is wrong; of four
+/// digits it is the last, whichever of them is none.
+fn escape_length(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => match bytes.get(at + 2..at + 6) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(6),
+            Some(_) => Err(at + 5),
+            None => Err(bytes.len()),
+        },
+        _ => Err(at + 1),
     }
 }
 

@@ -83,6 +83,37 @@ fn bash_completes_commands_options_and_values() {
 }
 
 #[test]
+fn bash_completes_files_by_their_names_whatever_they_are() {
+    let home = script("bash", "mecha.bash");
+    for name in ["a*", "a b", "ab", "$(touch ran).json"] {
+        std::fs::write(home.path().join(name), "").unwrap();
+    }
+    std::fs::create_dir(home.path().join("a dir")).unwrap();
+    // Where there is no compopt, as in bash 3, the names come quoted.
+    for (prefix, compopt, expected) in [
+        ("a", "true", "a dir|a*|a b|ab|"),
+        ("'$'", "true", "$(touch ran).json|"),
+        ("a", "false", "a\\ dir|a\\*|a\\ b|ab|"),
+        ("'$'", "false", "\\$\\(touch\\ ran\\).json|"),
+    ] {
+        let line = format!(
+            ". ./mecha.bash; compopt() {{ {compopt}; }}; COMP_WORDS=(mecha init {prefix}); \
+             COMP_CWORD=2; _mecha; printf '%s|' \"${{COMPREPLY[@]}}\""
+        );
+        let Some((_, text)) = run(home.path(), "bash", &["-c", &line]) else {
+            return;
+        };
+        let sorted = |text: &str| {
+            let mut names: Vec<String> = text.split('|').map(str::to_owned).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(&text), sorted(expected), "{prefix} {compopt}");
+    }
+    assert!(!home.path().join("ran").exists());
+}
+
+#[test]
 fn zsh_loads_the_script() {
     let home = script("zsh", "_mecha");
     let Some((is_well, text)) = run(home.path(), "zsh", &["-fn", "_mecha"]) else {

@@ -9,9 +9,15 @@ use crate::cli::topic::Topic;
 const FRONT: &str = r#"# Completes the command line of mecha; made by 'mecha completions bash'.
 
 _mecha_paths() {
-    local IFS=$'\n'
-    compopt -o filenames 2>/dev/null
-    COMPREPLY=($(compgen "$1" -- "$2"))
+    local path is_old=
+    # Bash 3 has no compopt, so what is special to it is quoted here.
+    compopt -o filenames 2>/dev/null || is_old=1
+    while IFS= read -r path; do
+        if [[ $is_old ]]; then
+            printf -v path %q "$path"
+        fi
+        COMPREPLY[${#COMPREPLY[@]}]=$path
+    done < <(compgen "$1" -- "$2")
 }
 
 _mecha() {

@@ -4,8 +4,9 @@
 //! fences and its bounds.
 //!
 //! BOUND: [`FUEL`] steps, and with them the bytes that a template makes of other texts; the
-//! prompt's own length while it is written; what [`Meter`] bounds of the payload. What remains is in the hands of who writes the rules alone: a list
-//! multiplied in the template and made a text by `~` takes memory before it is counted.
+//! prompt's own length while it is written; what [`Meter`] bounds of the payload. What remains is in
+//! the hands of who writes the rules alone: a list multiplied in the template and made a text by `~`
+//! takes memory before it is counted.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

@@ -73,6 +73,10 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
             return Exit::Usage;
         }
     };
+    output::judge(carry_out(command))
+}
+
+fn carry_out(command: Command) -> Exit {
     match command {
         Command::Help(None) => output::print(&help::of_program()),
         Command::Help(Some(topic)) => output::print(&help::of(topic)),

@@ -1,9 +1,11 @@
 //! The one place that writes to the terminal.
 //!
 //! What is written may have come from outside, so whatever a terminal would obey is escaped here.
-//! A reader that went away is no error: `mecha --help | head -1` ends as if all had been read.
+//! A reader that went away is no error: `mecha --help | head -1` ends as if all had been read. Output
+//! that cannot be written otherwise, to a full disk, is told once, and fails the command.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Exit;
 use crate::terminal;
@@ -11,11 +13,27 @@ use crate::terminal;
 /// Columns of a terminal that does not know its own.
 const COLUMNS: usize = 80;
 
-/// Writes `text` and a line break to standard output.
+/// Whether something of what [`print`] was given could not be written.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes `text` and a line break to standard output. An error is kept for [`judge`].
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let text = terminal::in_lines(text.trim_end());
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = read_by_someone(written)
+        && !IS_LOST.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!("standard output: {error}"));
+    }
+}
+
+/// How a command ends that would end with `exit`, if all that it printed was written.
+pub(super) fn judge(exit: Exit) -> Exit {
+    match exit {
+        Exit::Done if IS_LOST.load(Ordering::Relaxed) => Exit::Failed,
+        other => other,
+    }
 }
 
 /// Writes what a worker made to standard output: byte for byte, so that it can be kept or read by

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::cli::manual::Values;
 use crate::cli::topic::Topic;
 use crate::config::{nearest, quoted};
 
@@ -49,6 +50,7 @@ impl Options {
         self.arguments.contains(key)
     }
 
+    /// The value of an option. Where the command's page lists what it may be, it is one of those.
     pub(super) fn value(&mut self, key: &'static str) -> Result<Option<String>, String> {
         debug_assert!(self.topic.page().valued().contains(&key), "{key}");
         let name = self.topic.name();
@@ -61,11 +63,24 @@ impl Options {
                 "{key} wants a value in front of {}; see 'mecha {name} --help'",
                 option_name(&value)
             )),
-            Ok(value) => Ok(value),
+            Ok(value) => self.check_word(key, value),
             Err(pico_args::Error::OptionWithoutAValue(_)) => {
                 Err(format!("{key} wants a value; see 'mecha {name} --help'"))
             }
             Err(_) => Err(format!("the value of {key} is not UTF-8")),
+        }
+    }
+
+    fn check_word(&self, key: &str, value: Option<String>) -> Result<Option<String>, String> {
+        let mut options = self.topic.page().options.iter();
+        let values = options
+            .find(|item| item.name == key)
+            .map(|item| item.values);
+        match (values, value) {
+            (Some(Values::Words(words)), Some(value)) if !words.contains(&&*value) => {
+                Err(format!("{key} {}: write {}", quoted(&value), one_of(words)))
+            }
+            (_, value) => Ok(value),
         }
     }
 
@@ -168,6 +183,17 @@ fn unexpected_argument(topic: Topic, argument: &OsString) -> String {
         "unexpected argument {} for 'mecha {name}'; {advice}",
         quoted(&argument.to_string_lossy())
     )
+}
+
+/// `a, b or c`
+fn one_of(words: &[&str]) -> String {
+    match words {
+        [front @ .., before, last] => {
+            let front: String = front.iter().flat_map(|word| [*word, ", "]).collect();
+            format!("{front}{before} or {last}")
+        }
+        _ => words.concat(),
+    }
 }
 
 fn is_option(argument: &OsString) -> bool {

@@ -88,6 +88,15 @@ fn wrong_command_lines_are_2_in_one_line() {
         (&["task", "--addr", "nowhere", "p"], "nowhere"),
         (&["tasks", "--limit", "0"], "1 to 100000"),
         (&["tasks", "--limit", "many"], "1 to 100000"),
+        (
+            &["tasks", "--state", "odd"],
+            "--state \"odd\": write pending, dispatched, completed or failed",
+        ),
+        (&["events", "--state=odd"], "completed, failed or skipped"),
+        (
+            &["serve", "--log", "odd"],
+            "--log \"odd\": write text or json",
+        ),
         (&["tasks", "x"], "\"x\""),
         (&["cancel"], "mecha tasks"),
         (&["why"], "mecha events"),

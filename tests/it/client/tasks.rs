@@ -96,7 +96,6 @@ fn what_the_server_refuses_is_1_with_its_reason() {
     for (args, word) in [
         (&["task", "--worker", "nobody", "p"][..], "nobody"),
         (&["task", "p"], "503"),
-        (&["tasks", "--state", "odd"], "odd"),
         (&["cancel", "0000000000000000"], "0000000000000000"),
         (&["cancel", "../workers"], "404"),
         (&["retry", "0000000000000000"], "404"),

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use smol::future::FutureExt;
 
 use super::args::Access;
+use super::output;
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::config::environment::Environment;
@@ -70,10 +71,12 @@ impl Remote {
     /// The server at `--addr`, at `MECHA_ADDR` or at the default address, with the key of
     /// `--api-key` or `MECHA_API_KEY`.
     pub(super) fn find(access: &Access) -> Result<Self, String> {
-        Ok(Self {
-            addr: target(access.addr.as_deref(), &Environment::of_process())?,
-            key: config::client_key(access.api_key.as_ref())?,
-        })
+        let addr = target(access.addr.as_deref(), &Environment::of_process())?;
+        let (key, warnings) = config::client_key(access.api_key.as_ref())?;
+        for warning in warnings {
+            output::report(&format!("warning: {warning}"));
+        }
+        Ok(Self { addr, key })
     }
 
     /// A server that wants no key.

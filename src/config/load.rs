@@ -143,25 +143,26 @@ pub(super) fn find_source(
     )])
 }
 
-/// The key that a client sends.
+/// The key that a client sends, and what is to be warned of.
 pub(super) fn client_key(
     given: Option<&Secret>,
     environment: &Environment,
-) -> Result<Option<Secret>, String> {
+) -> Result<(Option<Secret>, Vec<String>), String> {
     let args = Args {
         api_key: given.cloned(),
         ..Args::default()
     };
     let mut problems = Problems::default();
+    let mut warnings = Vec::new();
     let keys = read_given_keys(
         &args,
         &mut Secrets::new(environment),
         &mut problems,
-        &mut Vec::new(),
+        &mut warnings,
     );
     match problems.in_one_line(1) {
         Some(text) => Err(text),
-        None => Ok(keys.into_iter().flatten().next()),
+        None => Ok((keys.into_iter().flatten().next(), warnings)),
     }
 }
 

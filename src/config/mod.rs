@@ -188,8 +188,8 @@ pub fn find_source(args: &Args, name: &str) -> Result<Source, Vec<String>> {
 }
 
 /// The key with which a client opens a server's API: that of `--api-key`, else of
-/// `MECHA_API_KEY`.
-pub fn client_key(given: Option<&Secret>) -> Result<Option<Secret>, String> {
+/// `MECHA_API_KEY`; and what is to be warned of.
+pub fn client_key(given: Option<&Secret>) -> Result<(Option<Secret>, Vec<String>), String> {
     load::client_key(given, &Environment::of_process())
 }
 

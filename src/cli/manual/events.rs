@@ -126,8 +126,9 @@ pub(in crate::cli) const WEBHOOK: Page = Page {
             "--api-key",
             "KEY",
             Values::Any,
-            "its key, env:NAME or file:/path, or MECHA_API_KEY; only for telling what became of \
-             the event",
+            "the server's key, for asking what became of the event; the delivery itself needs \
+             none. The key itself, which shows in the list of processes, or env:NAME or \
+             file:/path; or MECHA_API_KEY",
         ),
     ],
     more: &[Block::Lines(

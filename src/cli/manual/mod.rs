@@ -159,7 +159,8 @@ const API_KEY: Item = Item::option(
     "--api-key",
     "KEY",
     Values::Any,
-    "its key, env:NAME or file:/path, or MECHA_API_KEY",
+    "the server's key. The key itself, which shows in the list of processes, or env:NAME or \
+     file:/path; or MECHA_API_KEY",
 );
 
 /// Entries of a list, over all its pages.

@@ -44,8 +44,9 @@ pub(in crate::cli) const WORKER_ADD: Page = Page {
             "--token",
             "TOKEN",
             Values::Any,
-            "bearer token that each request to it carries. The token itself, or env:NAME or \
-             file:/path, which are read here and not by the server",
+            "bearer token that each request to it carries. The token itself, which shows in the \
+             list of processes, or env:NAME or file:/path, which are read here and not by the \
+             server",
         ),
         Item::option(
             "--timeout",

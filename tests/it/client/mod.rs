@@ -69,6 +69,13 @@ fn a_key_is_wanted_and_comes_from_flag_variable_or_file() {
         let outcome = Program::start(command).ended().expect(0);
         assert!(outcome.stdout.contains("offline"), "{outcome:#?}");
     }
+    let outcome = server.run(&["workers", "--api-key", "sesame"]).expect(0);
+    assert!(
+        outcome.stderr.contains("list of processes") && !outcome.stderr.contains("sesame"),
+        "{outcome:#?}"
+    );
+    let outcome = server.run(&["workers", "--api-key", &file]).expect(0);
+    assert!(outcome.stderr.is_empty(), "{outcome:#?}");
     for key in ["env:ABSENT", "file:/absent", "file:relative", ""] {
         server.run(&["tasks", "--api-key", key]).expect(2);
     }

@@ -1,6 +1,6 @@
 //! A running server, as client commands reach it: over HTTP, never by its data directory.
 //!
-//! BOUND: an exchange takes [`PATIENCE`] at most, beyond what the caller waits for on purpose,
+//! BOUND: a connection is made within [`CONNECT_PATIENCE`], an exchange takes [`PATIENCE`] at most, beyond what the caller waits for on purpose,
 //! and 64 MiB of an answer are read. What may be larger is read by [`Remote::download`], piece by
 //! piece.
 
@@ -22,6 +22,9 @@ use crate::http::client::{self, Download, Outgoing};
 use crate::secret::Secret;
 use crate::terminal::on_one_line;
 use crate::worker::Endpoint;
+
+/// How long a server may take to accept a connection: one that has not by then is not there.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -179,6 +182,7 @@ impl Remote {
             headers: &[],
             body: None,
             path,
+            connect_patience: Some(CONNECT_PATIENCE),
             deadline: monotonic() + PATIENCE,
             answer_max,
         }

@@ -74,6 +74,7 @@ pub(super) async fn run(
         headers: &[],
         body: Some(body),
         path: "/task",
+        connect_patience: None,
         deadline: now.checked_add(timeout).unwrap_or(now),
         answer_max: u64::try_from(OUTPUT_MAX).unwrap_or(u64::MAX),
     };

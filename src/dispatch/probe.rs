@@ -94,6 +94,7 @@ async fn ask(endpoint: &Endpoint, token: Option<&Secret>, budget: &Budget) -> Op
         headers: &[],
         body: None,
         path: "/health",
+        connect_patience: None,
         deadline: now.checked_add(PATIENCE).unwrap_or(now),
         answer_max: ANSWER_MAX,
     };

@@ -59,6 +59,8 @@ pub struct Outgoing<'a> {
     pub body: Option<Vec<u8>>,
     /// Path behind the root: `/task`, `/health`.
     pub path: &'a str,
+    /// How long the last or only address may take to accept; up to the deadline where it is absent.
+    pub connect_patience: Option<Duration>,
     /// When it is given up.
     pub deadline: Instant,
     /// Bytes of the answer's body at most.
@@ -156,7 +158,7 @@ async fn exchange(
     if let Some(small) = body.take_if(|body| body.len() <= COPIED_BODY_MAX) {
         front.extend_from_slice(&small);
     }
-    let stream = connect(request.endpoint).await?;
+    let stream = connect(&request).await?;
     let mut broken = None;
     let writing = async {
         let mut stream = &stream;
@@ -248,19 +250,27 @@ fn encode(message: http_types::Request) -> Vec<u8> {
     head
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<Async<TcpStream>, Error> {
-    let addresses = resolve(endpoint).await.map_err(Error::Connect)?;
+async fn connect(request: &Outgoing<'_>) -> Result<Async<TcpStream>, Error> {
+    let addresses = resolve(request.endpoint).await.map_err(Error::Connect)?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let count = addresses.len();
     for (index, address) in addresses.into_iter().enumerate() {
         let connecting = Async::<TcpStream>::connect(address);
         let is_last = index + 1 == count;
+        let patience = if is_last {
+            request.connect_patience
+        } else {
+            Some(CONNECT_PATIENCE)
+        };
         let connected = connecting.or(async {
-            if is_last {
-                pending::<()>().await;
-            }
-            Timer::after(CONNECT_PATIENCE).await;
-            Err(io::ErrorKind::TimedOut.into())
+            match patience {
+                Some(patience) => Timer::after(patience).await,
+                None => pending().await,
+            };
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it was not accepted in time",
+            ))
         });
         match connected.await {
             Ok(stream) => {

@@ -59,7 +59,7 @@ impl Download {
 
     async fn begin(request: Outgoing<'_>, silence: Duration) -> Result<Self, Error> {
         let front = render_head(&request, None)?;
-        let stream = connect(request.endpoint).await?;
+        let stream = connect(&request).await?;
         let written = (&stream).write_all(&front).await;
         written.map_err(|error| Error::broken(&error))?;
         let mut download = Self {

@@ -36,6 +36,41 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
     String::from_utf8(text).unwrap()
 }
 
+#[test]
+fn the_only_address_has_the_patience_that_it_is_given() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    // Nobody accepts, so the kernel answers no further connection at some point.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(300)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 1_000, "the kernel keeps too many");
+    }
+    let endpoint = Endpoint {
+        host: addr.ip().to_string(),
+        port: addr.port(),
+        path: String::new(),
+    };
+    let within = |connect_patience, deadline: Duration| {
+        smol::block_on(send(
+            Outgoing {
+                connect_patience,
+                deadline: monotonic() + deadline,
+                ..request(&endpoint)
+            },
+            &Budget::new(1 << 20),
+        ))
+        .unwrap_err()
+    };
+    let error = within(Some(Duration::from_millis(50)), Duration::from_secs(20));
+    assert!(
+        matches!(&error, Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut),
+        "{error:?}"
+    );
+    let error = within(None, Duration::from_millis(50));
+    assert!(matches!(error, Error::Timeout), "{error:?}");
+}
+
 fn request(endpoint: &Endpoint) -> Outgoing<'_> {
     Outgoing {
         method: Method::Get,
@@ -44,6 +79,7 @@ fn request(endpoint: &Endpoint) -> Outgoing<'_> {
         headers: &[],
         body: None,
         path: "/health",
+        connect_patience: None,
         deadline: monotonic() + Duration::from_secs(20),
         answer_max: 10 * 1024 * 1024,
     }

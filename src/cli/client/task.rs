@@ -1,12 +1,12 @@
 //! `mecha task`: submits a prompt, and waits for its result.
 //!
 //! The request has an idempotency key, so it can be repeated when the connection breaks before the
-//! answer: whether the task was stored or not, there is one in the end. BOUND: 8 MiB of standard
-//! input are read, and a broken request is repeated for [`REPEAT_MAX`].
+//! answer: however often it is sent, it stores one task at most. Where no good answer comes in the
+//! end, the error has the key, with which the same command submits nothing twice. BOUND: 100 MiB of
+//! standard input are read, and a request that may have been sent is repeated for [`OUTAGE_MAX`].
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
-use std::time::Duration;
 
 use async_io::Timer;
 use serde::Serialize;
@@ -14,23 +14,21 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::shown::TaskShown;
-use super::wait::{self, Ended, Outage};
+use super::wait::{self, Ended, OUTAGE_MAX, Outage, Said};
 use super::{json, parsed, with_remote};
 use crate::cli::args::TaskArgs;
+use crate::cli::output::{self, Progress};
 use crate::cli::remote::{Answer, Failure, Remote};
-use crate::cli::{Exit, output};
+use crate::cli::{Exit, table};
 use crate::clock::monotonic;
 use crate::config::quoted;
 use crate::http::Method;
 
-/// Bytes of a prompt from standard input at most: what a server takes by default.
-const PROMPT_MAX: u64 = 8 << 20;
+/// Bytes of a prompt from standard input at most. What the server takes, it says itself.
+const PROMPT_MAX: u64 = 100 << 20;
 
 /// Characters of an idempotency key at most.
 const KEY_MAX: usize = 255;
-
-/// How long a request is repeated that broke.
-const REPEAT_MAX: Duration = Duration::from_secs(60);
 
 /// The body of `POST /task`.
 #[derive(Serialize)]
@@ -56,9 +54,8 @@ pub(in crate::cli) fn run(args: &TaskArgs) -> Exit {
         }
     };
     with_remote(&args.access, |remote| {
-        let submitted = body(args).and_then(|body| submit(remote, &key, &body)?.accepted());
-        let ended = submitted.and_then(|answer| {
-            let task: TaskShown = parsed(&answer, "task")?;
+        let submitted = body(args).and_then(|body| submit(remote, &key, &body));
+        let ended = submitted.and_then(|(task, answer)| {
             if !args.wait {
                 tell(args, &task, answer)?;
                 return Ok(None);
@@ -67,7 +64,7 @@ pub(in crate::cli) fn run(args: &TaskArgs) -> Exit {
             if task.has_ended() {
                 return Ok(Some(Ended { task, body: answer }));
             }
-            let id = task.id;
+            let id = task.id.to_string();
             let ended = wait::for_end(remote, &id);
             ended.map(Some).map_err(|why| format!("task {id}: {why}"))
         });
@@ -87,7 +84,7 @@ fn tell(args: &TaskArgs, task: &TaskShown, answer: Vec<u8>) -> Result<(), String
     if args.json {
         output::print(&json(answer)?);
     } else {
-        output::print(&task.id);
+        output::print(&task.id.to_string());
     }
     Ok(())
 }
@@ -112,7 +109,11 @@ fn finish(args: &TaskArgs, ended: Ended) -> Exit {
         return Exit::Done;
     }
     let error = task.error.as_deref().unwrap_or("no reason is known");
-    output::complain(&format!("task {} failed: {error}", task.id));
+    output::complain(&format!(
+        "task {} {}: {error}",
+        task.id,
+        table::shown(&task.state)
+    ));
     Exit::Failed
 }
 
@@ -159,30 +160,50 @@ fn read_prompt(input: impl Read) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "a prompt is UTF-8".to_owned())
 }
 
-/// Submits the task, again where it is not known what became of it.
-fn submit(remote: &Remote, key: &str, body: &[u8]) -> Result<Answer, String> {
+/// Submits the task, again where it is not known what became of it: the task and its JSON.
+fn submit(remote: &Remote, key: &str, body: &[u8]) -> Result<(TaskShown, Vec<u8>), String> {
     let headers = [("idempotency-key".to_owned(), key.to_owned())];
-    let mut outage = Outage::new(REPEAT_MAX);
-    let mut is_sent = false;
-    loop {
+    let mut outage = Outage::new(OUTAGE_MAX);
+    let mut progress = Progress::new();
+    let mut may_be_stored = false;
+    let why = loop {
         let answer = remote.ask(Method::Post, "/task", &headers, Some(body.to_owned()));
-        let why = match answer {
-            // The store may have failed before the task was stored, or behind it.
-            Ok(answer) if answer.code() == "store_failed" => {
-                is_sent = true;
-                answer.accepted().err().unwrap_or_default()
-            }
-            Ok(answer) => return Ok(answer),
-            Err(Failure::Broken(why)) => {
-                is_sent = true;
-                why
-            }
+        may_be_stored |= may_have_stored(&answer);
+        let why = match wait::judge(answer) {
+            Said::Body(answer) => match parsed(&answer, "task") {
+                Ok(task) => return Ok((task, answer)),
+                Err(why) => break why,
+            },
+            Said::Later(why) if may_be_stored => why,
             // Where nothing was sent, there is no server to wait for.
-            Err(Failure::NotReached(why)) if is_sent => why,
-            Err(failure) => return Err(failure.into()),
+            Said::Later(why) | Said::Never(why) => break why,
         };
-        let pause = outage.go_on(&why, monotonic())?;
-        smol::block_on(Timer::after(pause));
+        match outage.go_on(&why, monotonic()) {
+            Ok(pause) => {
+                progress.show(&format!("{why}; trying again"));
+                smol::block_on(Timer::after(pause));
+            }
+            Err(why) => break why,
+        }
+    };
+    progress.clear();
+    if !may_be_stored {
+        return Err(why);
+    }
+    Err(format!(
+        "{why}; whether the task was stored is not known; run it again with --idempotency-key {key}"
+    ))
+}
+
+/// Whether the task may be stored after this.
+fn may_have_stored(answer: &Result<Answer, Failure>) -> bool {
+    match answer {
+        // A proxy may have lost the answer, and the store may have failed behind the task.
+        Ok(answer) => {
+            matches!(answer.status, 200..300 | 500 | 502 | 504) || answer.code() == "store_failed"
+        }
+        Err(Failure::NotReached(_)) => false,
+        Err(Failure::Broken(_) | Failure::NoAnswer(_)) => true,
     }
 }
 
@@ -223,19 +244,20 @@ mod tests {
 
     #[test]
     fn a_prompt_is_read_up_to_its_bound() {
-        let most = vec![b'x'; 8 << 20];
-        assert_eq!(read_prompt(&*most).map(|prompt| prompt.len()), Ok(8 << 20));
+        let most = || io::repeat(b'x').take(PROMPT_MAX);
+        let length = read_prompt(most()).map(|prompt| prompt.len() as u64);
+        assert_eq!(length, Ok(PROMPT_MAX));
         assert_eq!(read_prompt(&b"a\n"[..]).as_deref(), Ok("a\n"));
-        for (input, part) in [
-            (&b""[..], "empty"),
-            (b"\xff", "UTF-8"),
-            (&[&*most, b"x"].concat(), "8388608 bytes at most"),
-        ] {
+        for (input, part) in [(&b""[..], "empty"), (b"\xff", "UTF-8")] {
             let error = read_prompt(input).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        let endless = read_prompt(io::repeat(b'x'));
-        assert!(endless.unwrap_err().contains("at most"));
+        for more in [
+            read_prompt(most().chain(&b"x"[..])),
+            read_prompt(io::repeat(b'x')),
+        ] {
+            assert!(more.unwrap_err().contains("104857600 bytes at most"));
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ const HELD: Duration = Duration::from_secs(60);
 
 /// A server may finish running attempts for half a minute before it ends, and read its store when
 /// it starts.
-const OUTAGE_MAX: Duration = Duration::from_secs(5 * 60);
+pub(super) const OUTAGE_MAX: Duration = Duration::from_secs(5 * 60);
 
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -67,18 +67,18 @@ fn show(progress: &mut Progress, what: &str, begun: Instant, note: &str) {
 }
 
 /// What an answer is good for.
-enum Said {
+pub(super) enum Said {
     Body(Vec<u8>),
     /// It may be another one later, for this reason.
     Later(String),
     Never(String),
 }
 
-fn judge(answer: Result<Answer, Failure>) -> Said {
+/// Judges an answer to a request that may be repeated.
+pub(super) fn judge(answer: Result<Answer, Failure>) -> Said {
     match answer {
         Ok(answer) => {
-            // 502 and 504 are those of a proxy whose server is gone.
-            let is_passing = matches!(answer.status, 429 | 502 | 503 | 504);
+            let is_passing = is_passing(&answer);
             match answer.accepted() {
                 Ok(body) => Said::Body(body),
                 Err(why) if is_passing => Said::Later(why),
@@ -87,6 +87,20 @@ fn judge(answer: Result<Answer, Failure>) -> Said {
         }
         Err(Failure::NotReached(why) | Failure::Broken(why)) => Said::Later(why),
         Err(Failure::NoAnswer(why)) => Said::Never(why),
+    }
+}
+
+/// Whether a refusal says something of the server's state that goes by, and nothing of the request.
+fn is_passing(answer: &Answer) -> bool {
+    match answer.status {
+        // Those of a proxy whose server is gone.
+        502 | 504 => true,
+        // Without a code they are a proxy's, too.
+        429 | 503 => matches!(
+            &*answer.code(),
+            "" | "draining" | "overloaded" | "store_failed"
+        ),
+        _ => false,
     }
 }
 
@@ -189,6 +203,36 @@ mod tests {
         assert_eq!(outage.end(HELD), Duration::ZERO);
         // The next outage has its own time.
         assert!(outage.go_on("x", now + OUTAGE_MAX * 2).is_ok());
+    }
+
+    #[test]
+    fn what_goes_by_is_told_from_what_is_final() {
+        let judged = |status, code: &str| {
+            let body = format!(r#"{{"error": "e", "code": "{code}"}}"#).into_bytes();
+            let link = None;
+            let answer = Answer { status, link, body };
+            match judge(Ok(answer)) {
+                Said::Body(_) => "body",
+                Said::Later(_) => "later",
+                Said::Never(_) => "never",
+            }
+        };
+        for (status, code, expected) in [
+            (202, "", "body"),
+            (502, "", "later"),
+            (504, "any", "later"),
+            (503, "", "later"),
+            (503, "draining", "later"),
+            (503, "overloaded", "later"),
+            (503, "store_failed", "later"),
+            (503, "no_online_workers", "never"),
+            (429, "", "later"),
+            (429, "queue_full", "never"),
+            (404, "", "never"),
+            (500, "", "never"),
+        ] {
+            assert_eq!(judged(status, code), expected, "{status} {code}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn tell(remote: &Remote, answer: &[u8]) -> Result<String, String> {
         ));
     };
     if shown.status.as_deref() == Some("duplicate") {
-        let state = shown.state.unwrap_or_default();
+        let state = table::shown(shown.state.as_deref().unwrap_or_default());
         return Ok(format!("event {id}: delivered before, it is {state}"));
     }
     let deadline = monotonic() + PATIENCE;

@@ -20,13 +20,16 @@ pub(in crate::cli) const TASK: Page = Page {
         ),
         Block::Text(
             "Exit code 0: the task is stored, and with --wait it has completed; 1: it was not, or \
-             it failed. A restart of the server while --wait waits is waited for.",
+             it failed. A restart of the server while --wait waits is waited for. Where a \
+             connection breaks, the request is repeated for 5 minutes; if it cannot be known even \
+             then whether the task was stored, the error has the --idempotency-key with which \
+             running the command again stores it once.",
         ),
     ],
     operands: &[Item::operand(
         "PROMPT",
         Values::Any,
-        "what is to be done; - reads standard input, up to 8 MiB. Behind -- it may begin with a \
+        "what is to be done; - reads standard input, up to 100 MiB. Behind -- it may begin with a \
          dash",
     )],
     options_note: "",
@@ -48,7 +51,7 @@ pub(in crate::cli) const TASK: Page = Page {
             "KEY",
             Values::Any,
             "the same key with the same task starts it once, however often it is submitted; \
-             default a new one, so that a broken connection submits nothing twice",
+             default a new one",
         ),
         Item::flag(
             "--wait",

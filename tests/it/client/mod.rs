@@ -1,5 +1,6 @@
 //! Contract section 1: the commands that ask a running server.
 
+mod broken;
 mod events;
 mod tasks;
 mod waiting;

@@ -22,10 +22,10 @@ pub(crate) use delivery::{SECRET, delivery, github_source, hex_hmac, pull_reques
 pub(crate) use endpoint_worker::{Answer, EndpointWorker, unused_address};
 pub(crate) use gate::Gate;
 pub(crate) use program::{Outcome, Program, is_running};
-pub(crate) use relay::Relay;
+pub(crate) use relay::{Relay, Turn};
 pub(crate) use request::Request;
 pub(crate) use response::Response;
 pub(crate) use server::{
     Launch, Server, Stopped, command_worker, endpoint_worker, offline_worker, server,
 };
-pub(crate) use time::{now, stays, wait_for, wait_until};
+pub(crate) use time::{PATIENCE, now, stays, wait_for, wait_until};

@@ -15,6 +15,19 @@ pub(crate) struct Relay {
     passed: Arc<AtomicUsize>,
 }
 
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    /// It is read, and the connection closed.
+    Drop,
+    /// The server has it and answers, and the connection is closed in front of the answer.
+    Lose,
+    /// It is answered in place of the server.
+    Say(&'static str),
+    /// The server has it, and the client the answer.
+    Pass,
+}
+
 impl Relay {
     /// In front of `server`: behind `bytes` of its answer nothing passes until `gate` is open, and
     /// then the connection is closed.
@@ -40,6 +53,34 @@ impl Relay {
                 }
             }
             gate.pass();
+        });
+        Self { addr, passed }
+    }
+
+    /// In front of `server`: does with one connection after the other what `turns` say, and passes
+    /// the one behind them as it is.
+    pub(crate) fn in_turn(server: SocketAddr, turns: &[Turn]) -> Self {
+        let turns: Vec<Turn> = turns.iter().copied().chain([Turn::Pass]).collect();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let passed = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&passed);
+        thread::spawn(move || {
+            for turn in turns {
+                let Ok((mut client, _)) = listener.accept() else {
+                    return;
+                };
+                let request = read_request(&mut client);
+                let answer = match turn {
+                    Turn::Say(answer) => answer.as_bytes().to_vec(),
+                    Turn::Drop => Vec::new(),
+                    Turn::Lose | Turn::Pass => exchange(server, &request),
+                };
+                if matches!(turn, Turn::Say(_) | Turn::Pass) {
+                    client.write_all(&answer).unwrap();
+                    counted.fetch_add(answer.len(), Ordering::SeqCst);
+                }
+            }
         });
         Self { addr, passed }
     }
@@ -78,6 +119,29 @@ fn accept_one(act: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
         }
     });
     addr
+}
+
+/// Sends a request that closes its connection, and reads the answer.
+fn exchange(server: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut upstream = TcpStream::connect(server).unwrap();
+    upstream.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+/// A request with its body, whose length it gives.
+fn read_request(client: &mut TcpStream) -> Vec<u8> {
+    let mut request = read_head(client);
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.map_or(0, |length| length.trim().parse().unwrap());
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).unwrap();
+    request.append(&mut body);
+    request
 }
 
 fn read_head(client: &mut TcpStream) -> Vec<u8> {

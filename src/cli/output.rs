@@ -13,7 +13,7 @@ use crate::terminal;
 /// Columns of a terminal that does not know its own.
 const COLUMNS: usize = 80;
 
-/// Whether something of what [`print`] was given could not be written.
+/// Whether something of what [`print()`] was given could not be written.
 static IS_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes `text` and a line break to standard output. An error is kept for [`judge`].

@@ -120,7 +120,9 @@ impl Api {
         let texts = chunk
             .iter()
             .fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
-        let for_texts = start.saturating_add(texts);
+        // As they are, and in the page. Who asked for the second half later would stand in line for it with others
+        // who hold their first, and none would get it.
+        let for_texts = start.saturating_add(texts.saturating_mul(2));
         if let Err(error) = grow_to(&self.budget, &mut listing.permit, for_texts).await {
             return ends_page(error);
         }

@@ -110,7 +110,7 @@ impl ApiError {
         Self::new(
             503,
             "no_online_workers",
-            "no worker is online; name one in \"worker\" to let the task wait for it",
+            "no worker is online; name one in \"worker\" to let the task wait for it, or add one",
         )
     }
 

@@ -147,7 +147,7 @@ fn files(rows: &Path, report: &mut Report) -> Result<Option<Files>, Error> {
         return Ok(None);
     }
     // Each is read, whatever the other is like.
-    let keyspaces = tables::check(rows);
+    let lists = tables::lists(rows);
     let journals = journal::examine(rows);
     if let Ok(journals) = &journals {
         let bytes = journals.files.iter().map(|(_, whole)| *whole);
@@ -156,7 +156,21 @@ fn files(rows: &Path, report: &mut Report) -> Result<Option<Files>, Error> {
             .torn
             .and_then(|torn| journals.files.get(torn).cloned());
     }
-    for keyspace in keyspaces.iter().flatten() {
+    let lists = lists.inspect_err(|_| {
+        if let Err(other) = &journals {
+            report.problems.add(other.to_string());
+        }
+    })?;
+    let mut keyspaces = Vec::new();
+    for list in lists {
+        let keyspace = match list {
+            Ok(keyspace) => keyspace,
+            Err(failure @ Error::Damaged { .. }) => {
+                report.problems.add(failure.to_string());
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         for table in &keyspace.tables {
             match tables::check_table(&keyspace.table(table), table) {
                 Ok(bytes) => {
@@ -166,18 +180,12 @@ fn files(rows: &Path, report: &mut Report) -> Result<Option<Files>, Error> {
                 Err(failure) => report.problems.add(failure.to_string()),
             }
         }
+        keyspaces.push(keyspace);
     }
-    match (keyspaces, journals) {
-        (Ok(keyspaces), Ok(journals)) => Ok(Some(Files {
-            journals,
-            keyspaces,
-        })),
-        (Err(failure), Err(other)) => {
-            report.problems.add(other.to_string());
-            Err(failure)
-        }
-        (Err(failure), _) | (_, Err(failure)) => Err(failure),
-    }
+    Ok(Some(Files {
+        journals: journals?,
+        keyspaces,
+    }))
 }
 
 fn read_rows(mirror: &Path, dir: &Path, report: &mut Report) -> Result<(), Error> {

@@ -47,7 +47,21 @@ impl Keyspace {
 }
 
 /// Checks the list of each keyspace in `rows`, and that each table on it is there.
-pub(super) fn check(rows: &Path) -> Result<Vec<Keyspace>, Error> {
+pub(super) fn check(rows: &Path) -> Result<(), Error> {
+    for keyspace in lists(rows)? {
+        let keyspace = keyspace?;
+        for table in &keyspace.tables {
+            let path = keyspace.table(table);
+            if list::check_contents(&path)? <= WHOLE_BYTES_MAX {
+                check_sum(&path, table)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The list of each keyspace in `rows`, or what is wrong with it; without those that were never finished.
+pub(super) fn lists(rows: &Path) -> Result<Vec<Result<Keyspace, Error>>, Error> {
     let dir = rows.join("keyspaces");
     let mut dirs = Vec::new();
     for entry in entries(&dir)? {
@@ -55,25 +69,19 @@ pub(super) fn check(rows: &Path) -> Result<Vec<Keyspace>, Error> {
             dirs.push(entry);
         }
     }
-    let mut keyspaces = Vec::new();
     let count = dirs.len();
-    for dir in dirs {
-        let Some(keyspace) = read(dir, count)? else {
-            continue;
-        };
-        for table in &keyspace.tables {
-            let path = keyspace.table(table);
-            if list::check_contents(&path)? <= WHOLE_BYTES_MAX {
-                check_table(&path, table)?;
-            }
-        }
-        keyspaces.push(keyspace);
-    }
-    Ok(keyspaces)
+    let read = |dir| read(dir, count).transpose();
+    Ok(dirs.into_iter().filter_map(read).collect())
+}
+
+/// Checks a table whole, and gives its bytes.
+pub(super) fn check_table(path: &Path, table: &Listed) -> Result<u64, Error> {
+    list::check_contents(path)?;
+    check_sum(path, table)
 }
 
 /// Reads a table whole and compares it with the checksum that its list has.
-pub(super) fn check_table(path: &Path, table: &Listed) -> Result<u64, Error> {
+fn check_sum(path: &Path, table: &Listed) -> Result<u64, Error> {
     let action = || Error::io(format!("read {}", path.display()));
     let mut file = File::open(path).map_err(action())?;
     let mut hash = Xxh3::new();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::fixtures::copy;
 use crate::harness::{
     Outcome, Program, Server, command_worker, github_source, offline_worker, pull_request, rule,
 };
@@ -120,6 +121,28 @@ fn damage_is_told_with_its_file_and_what_to_do() {
         fs::write(&path, bytes).unwrap();
     }
     check(home.path(), &stopped.data()).expect(0);
+}
+
+#[test]
+fn every_damaged_table_and_list_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v4");
+    copy(&fixture, &data);
+    let keyspaces = data.join("store/keyspaces");
+    let damaged = ["0/tables/6", "1/v0", "2/v0"];
+    for file in damaged {
+        let path = keyspaces.join(file);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(&path, bytes).unwrap();
+    }
+    let outcome = check(home.path(), &data).expect(3);
+    for file in damaged {
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains(file), "{file}: {outcome:#?}");
+    }
 }
 
 #[test]

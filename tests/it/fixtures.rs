@@ -1,16 +1,21 @@
 //! Data directories that earlier versions wrote are still read.
 
 use std::path::Path;
+use std::time::Duration;
 
 use mecha::clock::{Clock, Timestamp};
 use mecha::drain::Drain;
 use mecha::event::{self, Attribute};
 use mecha::queue::{Error, EventFilter, Filter, Queue, Settings};
 use mecha::store::Store;
-use mecha::task::{Idempotency, State};
-use std::time::Duration;
+use mecha::task::{Idempotency, State, Task};
+use tempfile::TempDir;
 
 const BODY: &[u8] = br#"{"prompt":"wait","worker":"idle","context":{"k": "v"}}"#;
+
+/// What the fixtures hold is older than any other retention would keep.
+const A_MILLENNIUM: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn a_data_directory_of_version_1_is_read() {
@@ -29,15 +34,7 @@ fn a_data_directory_of_version_1_is_read() {
     };
     let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
     smol::block_on(async {
-        let page = queue
-            .list(Filter {
-                limit: 10,
-                ..Filter::default()
-            })
-            .await
-            .unwrap();
-        let ids = page.tasks.iter().map(|(id, _)| *id).collect();
-        let tasks = queue.load(ids).await.unwrap();
+        let tasks = tasks(&queue).await;
         let seen: Vec<_> = tasks
             .iter()
             .map(|task| {
@@ -90,18 +87,7 @@ fn a_data_directory_of_version_1_is_read() {
 
 #[test]
 fn a_data_directory_of_version_2_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    copy(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v2"),
-        dir.path(),
-    );
-    let store = Store::open(dir.path()).unwrap();
-    let settings = Settings {
-        queue: 100,
-        retention: Duration::from_secs(1_000 * 365 * 86_400),
-        disk_reserve: 0,
-    };
-    let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
+    let (_dir, queue) = opened(2, A_MILLENNIUM, Clock::system());
     smol::block_on(async {
         let page = queue
             .list_events(EventFilter {
@@ -182,32 +168,14 @@ fn a_data_directory_of_version_2_is_read() {
 /// In version 3 rows know since when they are kept by the store's own time.
 #[test]
 fn a_data_directory_of_version_3_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    copy(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v3"),
-        dir.path(),
-    );
-    let store = Store::open(dir.path()).unwrap();
-    let settings = Settings {
-        queue: 100,
-        retention: Duration::from_secs(86_400),
-        disk_reserve: 0,
-    };
+    let settings = settings(A_DAY);
     // Nothing of it is deleted, though a clock that is ahead by centuries says that it is old.
     let clock = Clock::by_hand(Timestamp::from_millis(20_000_000_000_000));
-    let queue = Queue::open(store, clock.clone(), settings, Drain::new()).unwrap();
+    let (_dir, queue) = opened(3, A_DAY, clock.clone());
     smol::block_on(async {
         // A group is carried out, and with it what is too old is deleted.
         queue.configure(settings).await.unwrap();
-        let page = queue
-            .list(Filter {
-                limit: 10,
-                ..Filter::default()
-            })
-            .await
-            .unwrap();
-        let ids = page.tasks.iter().map(|(id, _)| *id).collect();
-        let tasks = queue.load(ids).await.unwrap();
+        let tasks = tasks(&queue).await;
         let seen: Vec<_> = tasks
             .iter()
             .map(|task| (task.prompt.as_str(), task.state, task.attempts))
@@ -252,26 +220,9 @@ fn a_data_directory_of_version_3_is_read() {
 /// In version 4 long texts are in pieces.
 #[test]
 fn a_data_directory_of_version_4_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    copy(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-v4"),
-        dir.path(),
-    );
-    let store = Store::open(dir.path()).unwrap();
-    let settings = Settings {
-        queue: 100,
-        retention: Duration::from_secs(1_000 * 365 * 86_400),
-        disk_reserve: 0,
-    };
-    let queue = Queue::open(store, Clock::system(), settings, Drain::new()).unwrap();
+    let (_dir, queue) = opened(4, A_MILLENNIUM, Clock::system());
     smol::block_on(async {
-        let filter = Filter {
-            limit: 10,
-            ..Filter::default()
-        };
-        let page = queue.list(filter).await.unwrap();
-        let ids = page.tasks.iter().map(|(id, _)| *id).collect();
-        let tasks = queue.load(ids).await.unwrap();
+        let tasks = tasks(&queue).await;
         let seen: Vec<_> = tasks
             .iter()
             .map(|task| (task.state, task.prompt.len()))
@@ -301,12 +252,44 @@ fn a_data_directory_of_version_4_is_read() {
     queue.close();
 }
 
+/// A queue over a copy of the fixture of that version, and where the copy is.
+fn opened(version: u32, retention: Duration, clock: Clock) -> (TempDir, Queue) {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = format!("tests/fixtures/data-v{version}");
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture),
+        dir.path(),
+    );
+    let store = Store::open(dir.path()).unwrap();
+    let queue = Queue::open(store, clock, settings(retention), Drain::new()).unwrap();
+    (dir, queue)
+}
+
+fn settings(retention: Duration) -> Settings {
+    Settings {
+        queue: 100,
+        retention,
+        disk_reserve: 0,
+    }
+}
+
+/// The last ten tasks, newest first.
+async fn tasks(queue: &Queue) -> Vec<Task> {
+    let filter = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let page = queue.list(filter).await.unwrap();
+    let ids = page.tasks.iter().map(|(id, _)| *id).collect();
+    queue.load(ids).await.unwrap()
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).into()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -1,6 +1,7 @@
 //! The endpoint worker that the server under torture gives its tasks to. It tells the oracle of every
 //! attempt before it answers.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use async_io::Timer;
 use smol::Executor;
 
-use super::content::{Content, Said};
+use super::content::{Content, Said, Subject};
 use super::lock;
 use super::oracle::Oracle;
 use super::view::AttemptView;
@@ -24,6 +25,9 @@ const CONNECTIONS: usize = 64;
 
 /// Bytes of a request at most.
 const REQUEST_MAX: u64 = 4 << 20;
+
+/// Attempts that are refused at most: one of 3,000 is.
+const REFUSED_MAX: usize = 100_000;
 
 /// A worker; it stops when it is dropped.
 pub(super) struct Worker {
@@ -40,6 +44,7 @@ impl Worker {
         let drain = Drain::new();
         let service = Arc::new(Answering {
             oracle: Arc::clone(oracle),
+            refused: Mutex::default(),
         });
         let options = Options {
             connections: CONNECTIONS,
@@ -80,6 +85,25 @@ impl Drop for Worker {
 
 struct Answering {
     oracle: Arc<Mutex<Oracle>>,
+    /// Attempts that were refused. The server gives a refused attempt's number to the next one, which would
+    /// be refused again, and again. BOUND: [`REFUSED_MAX`].
+    refused: Mutex<HashSet<(Subject, u64)>>,
+}
+
+impl Answering {
+    /// What is said to an attempt: each is refused once at most.
+    fn said(&self, content: &Content, subject: Subject, attempt: u64) -> Said {
+        let said = content.said(subject, attempt);
+        if said != Said::Refused {
+            return said;
+        }
+        let mut refused = lock(&self.refused);
+        if refused.len() < REFUSED_MAX && refused.insert((subject, attempt)) {
+            Said::Refused
+        } else {
+            Said::Done { after_ms: 0 }
+        }
+    }
 }
 
 impl Service for Answering {
@@ -102,7 +126,7 @@ impl Service for Answering {
             let mut oracle = lock(&self.oracle);
             let subject = Content::subject(&attempt.prompt);
             let said = subject.map_or(Said::Rejected, |subject| {
-                oracle.content.said(subject, attempt.attempt)
+                self.said(&oracle.content, subject, attempt.attempt)
             });
             if said != Said::Refused {
                 oracle.attempt(&attempt.prompt, attempt.id, attempt.attempt);
@@ -120,5 +144,26 @@ impl Service for Answering {
             (Said::Refused, _) => Reply::empty(503).with_header("retry-after", "0"),
             _ => Reply::empty(400),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_refused_once() {
+        let content = Content::new(1);
+        let answering = Answering {
+            oracle: Arc::new(Mutex::new(Oracle::new(Content::new(1)))),
+            refused: Mutex::default(),
+        };
+        let refused = (0..1_000_000)
+            .map(Subject::Task)
+            .find(|subject| content.said(*subject, 1) == Said::Refused);
+        let subject = refused.unwrap();
+        assert_eq!(answering.said(&content, subject, 1), Said::Refused);
+        let then = answering.said(&content, subject, 1);
+        assert_eq!(then, Said::Done { after_ms: 0 });
     }
 }

@@ -1,7 +1,7 @@
 //! What large texts cost of memory: the peak, and what is left two seconds later.
 //!
 //! Each load has a server of its own with `limits.memory` of `MECHA_BENCH_MEMORY` MiB, 64 by default;
-//! what would not fit is made smaller. The server inherits the C library's variables (`MALLOC_…`), which decide much of it.
+//! what would not fit is made smaller. The server inherits the C library's variables (`MALLOC_…`, `GLIBC_TUNABLES`), which decide much of it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

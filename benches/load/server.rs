@@ -47,7 +47,10 @@ impl Server {
             .arg(dir.join("data"))
             .env_clear()
             // What the C library does with memory is measured, too.
-            .envs(env::vars().filter(|(name, _)| name.starts_with("MALLOC_")))
+            .envs(
+                env::vars()
+                    .filter(|(name, _)| name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES"),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?);

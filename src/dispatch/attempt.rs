@@ -96,13 +96,9 @@ async fn attempt_to_end(lane: &Lane, worker: &Worker, claim: &mut Claim) -> End 
     let shared = &lane.shared;
     let bytes = claim.bytes();
     // Who has to ask for a little more later stands behind others who wait for much, and they for him.
-    let needed = if bytes > shared.budget.size() {
-        bytes
-    } else {
-        bytes
-            .saturating_add(REQUEST_BYTES)
-            .min(shared.budget.size())
-    };
+    // What is larger than the budget stays so, and is refused.
+    let with_request = bytes.saturating_add(REQUEST_BYTES);
+    let needed = with_request.min(shared.budget.size()).max(bytes);
     let waited = async { Ok(shared.budget.acquire(needed).await) }
         .or(async {
             claim.cancelled().await;

@@ -36,6 +36,7 @@ pub mod http;
 pub mod id;
 pub mod logging;
 pub mod matcher;
+pub mod metrics;
 pub mod offload;
 pub mod queue;
 pub mod roster;

@@ -212,6 +212,7 @@ fn rooms_call_in_one_direction() {
         ("allocator", vec![]),
         ("source", vec!["clock", "event", "secret"]),
         ("backup", vec![]),
+        ("metrics", vec!["clock"]),
     ];
     for source in sources() {
         let own = room(&source.path);

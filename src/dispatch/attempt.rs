@@ -15,6 +15,7 @@ use super::outcome::{Failure, Outcome, Written, logged};
 use super::{Running, command, endpoint};
 use crate::budget::Permit;
 use crate::clock::monotonic;
+use crate::metrics::AttemptOutcome;
 use crate::queue::{self, Claim, PutBack, RetryPolicy, Work};
 use crate::task::TaskId;
 use crate::worker::{Target, Worker};
@@ -140,14 +141,36 @@ async fn attempt_to_end(lane: &Lane, worker: &Worker, claim: &mut Claim) -> End 
         Stop::Drain
     };
     let performed = perform(lane, worker, order, cancelled.or(broken_off));
-    match AssertUnwindSafe(performed).catch_unwind().await {
+    let begun = monotonic();
+    let end = match AssertUnwindSafe(performed).catch_unwind().await {
         Ok(Ok(outcome)) => End::Outcome(outcome),
         Ok(Err(stop)) => End::Stopped(stop),
         Err(_) => {
             log::error!("an attempt on worker {} panicked", worker.name);
             End::Outcome(Outcome::failed("the server failed to run it".to_owned()))
         }
-    }
+    };
+    count(lane, &end, monotonic().saturating_duration_since(begun));
+    end
+}
+
+/// Counts an attempt that the worker was asked for.
+fn count(lane: &Lane, end: &End, took: Duration) {
+    let outcome = match end {
+        End::Outcome(Outcome::Completed { .. }) => AttemptOutcome::Completed,
+        End::Outcome(Outcome::Failed(_) | Outcome::Rejected(_)) | End::NotLoaded(_) => {
+            AttemptOutcome::Failed
+        }
+        End::Outcome(Outcome::Refused { .. }) => AttemptOutcome::Refused,
+        End::Outcome(Outcome::NoMemory) | End::Stopped(Stop::Drain) | End::NotStarted => {
+            AttemptOutcome::BrokenOff
+        }
+        End::Stopped(Stop::Cancelled) => AttemptOutcome::Cancelled,
+    };
+    let (shared, metrics) = (&lane.shared, lane.shared.queue.metrics());
+    let now = shared.clock.now();
+    metrics.history.turn(now, || shared.queue.pending_in_all());
+    metrics.attempt_ended(&lane.meter, outcome, took);
 }
 
 /// Lets the worker do the work, until `stop` says why not.

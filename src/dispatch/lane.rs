@@ -20,6 +20,7 @@ use super::health::{Health, Readiness};
 use super::outcome::Written;
 use super::{Running, Shared, attempt, probe};
 use crate::clock::monotonic;
+use crate::metrics;
 use crate::queue;
 use crate::roster::Entry;
 use crate::worker::Availability;
@@ -38,12 +39,15 @@ pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
     pub(super) health: Health,
+    /// What is counted of the worker.
+    pub(super) meter: Arc<metrics::Worker>,
 }
 
 /// Runs the lane of `entry` to its end.
 pub(super) async fn run(shared: Arc<Shared>, entry: Arc<Entry>) {
     let lane = Arc::new(Lane {
         health: Health::new(Arc::clone(&entry), shared.clock.clone()),
+        meter: shared.queue.metrics().workers.of(entry.name().as_str()),
         shared,
         entry,
     });

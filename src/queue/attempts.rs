@@ -1,6 +1,7 @@
 //! Attempts: who gets the next task, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Attempt, Outcome, PutBack, RetryPolicy};
@@ -87,20 +88,24 @@ impl Core {
         new.run = run;
         new.phase = Phase::Running;
         new.dispatched_ms = Some(self.wall().as_millis());
+        let wait = self.wait_of(old);
         batch.put_task(id, Some(old), &new);
         let cancellation = Arc::new(Cancellation::default());
         let Some(lane) = self.lanes.get_mut(&new.lane) else {
             return Ok(None);
         };
-        lane.running.insert(
+        lane.start(
             id,
             Running {
                 number: new.attempts,
                 is_fresh,
+                has_event: new.event.is_some(),
                 cancellation: Arc::clone(&cancellation),
             },
         );
         lane.is_changed = true;
+        self.metrics
+            .attempt_started(lane.meter(&self.metrics), wait);
         self.effects.running.push((id, true));
         Ok(Some(Granted {
             attempt: Attempt {
@@ -112,6 +117,16 @@ impl Core {
                 .saturating_add(new.context_bytes.unwrap_or(0)),
             cancellation,
         }))
+    }
+
+    /// How long a task has waited that gets an attempt now: since it was created, by the wall clock, or
+    /// since a further attempt was due, by the store's own time.
+    fn wait_of(&mut self, record: &TaskRecord) -> Duration {
+        let (now, since_ms) = match record.due_ms {
+            Some(due_ms) => (self.time.now(), due_ms),
+            None => (self.wall(), record.created_ms),
+        };
+        Duration::from_millis(now.as_millis().saturating_sub(since_ms))
     }
 
     /// Takes an attempt off the running ones, if it is the one under way, and lets `conclude` say
@@ -242,6 +257,9 @@ impl Core {
                 _ => lane.failed = lane.failed.saturating_add(1),
             }
             lane.is_changed = true;
+            let is_completed = phase == Phase::Completed;
+            self.metrics
+                .task_ended(lane.meter(&self.metrics), is_completed);
         }
         self.effects.ended.push(id);
         self.follow(id, &new, batch)
@@ -281,7 +299,7 @@ impl Core {
             let state = record.state(self.store.run());
             return Ok(Err(Error::AlreadyEnded { task: id, state }));
         };
-        let running = lane.running.remove(&id);
+        let running = lane.stop(id);
         lane.is_changed = true;
         self.effects.running.push((id, false));
         Ok(Ok(Stopped {

@@ -1,10 +1,10 @@
 //! The events that wait: to be matched, how many there are and where they begin; to be approved,
-//! how many there are.
+//! how many there are. And how many others there are, by their stages.
 
 use std::collections::BTreeSet;
 
 use crate::id::Id;
-use crate::store::record::EventCounts;
+use crate::store::record::{EventCounts, Stage, StageCounts};
 use crate::store::{self, Store};
 
 /// What is in memory of the events that wait.
@@ -18,6 +18,7 @@ pub(super) struct Backlog {
     frontier: Id,
     put_back: BTreeSet<Id>,
     held: u64,
+    stages: StageCounts,
     /// Whether its row must be written.
     pub(super) is_changed: bool,
 }
@@ -34,7 +35,20 @@ impl Backlog {
         if store.snapshot().received(low, count)?.len() < count {
             counts.low = *Id::FIRST.as_bytes();
         }
-        Ok(Self::open(&counts, batch.held_events()?))
+        let is_counted = counts.stages.is_some();
+        if !is_counted {
+            // A former version did not count them. This is done once: the row has them from now on.
+            let mut stages = StageCounts::default();
+            for stage in [Stage::Open, Stage::Completed, Stage::Failed, Stage::Skipped] {
+                if let Some(count) = stages.of(stage) {
+                    *count = batch.staged_events(stage)?;
+                }
+            }
+            counts.stages = Some(stages);
+        }
+        let mut backlog = Self::open(&counts, batch.staged_events(Stage::Held)?);
+        backlog.is_changed = !is_counted && backlog.stages != StageCounts::default();
+        Ok(backlog)
     }
 
     /// What was counted of those to be matched, and `held` that wait to be approved.
@@ -44,6 +58,7 @@ impl Backlog {
             frontier: Id::from_bytes(&counts.low).unwrap_or(Id::FIRST),
             put_back: BTreeSet::new(),
             held,
+            stages: counts.stages.unwrap_or_default(),
             is_changed: false,
         }
     }
@@ -58,14 +73,38 @@ impl Backlog {
         self.received.saturating_add(self.held)
     }
 
+    /// Events that wait to be approved.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The events that wait for none of both, by their stages.
+    pub(super) fn stages(&self) -> StageCounts {
+        self.stages
+    }
+
+    /// An event goes from one stage to another; `None` where it is new or deleted.
+    pub(super) fn moves(&mut self, from: Option<Stage>, to: Option<Stage>) {
+        if let Some(count) = from.and_then(|stage| self.stages.of(stage)) {
+            *count = count.saturating_sub(1);
+            self.is_changed = true;
+        }
+        if let Some(count) = to.and_then(|stage| self.stages.of(stage)) {
+            *count = count.saturating_add(1);
+            self.is_changed = true;
+        }
+    }
+
     /// One more waits to be approved.
     pub(super) fn hold(&mut self) {
         self.held = self.held.saturating_add(1);
+        self.is_changed = true;
     }
 
     /// One less waits to be approved.
     pub(super) fn release(&mut self) {
         self.held = self.held.saturating_sub(1);
+        self.is_changed = true;
     }
 
     /// No event that waits to be matched has a lower id.
@@ -101,6 +140,7 @@ impl Backlog {
         EventCounts {
             received: self.received,
             low: *self.low().as_bytes(),
+            stages: Some(self.stages),
         }
     }
 }
@@ -140,6 +180,7 @@ mod tests {
             &EventCounts {
                 received: 0,
                 low: *id(6).as_bytes(),
+                stages: None,
             },
             0,
         );

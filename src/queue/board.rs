@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event_listener::Event;
 
 use super::core::{Core, Effects};
+use super::overview::{EventCounts, LaneCounts};
 use crate::id::Id;
 use crate::store::record::LaneNumber;
 use crate::task::TaskId;
@@ -21,7 +22,8 @@ pub(super) struct Board {
 
 #[derive(Debug, Default)]
 struct State {
-    pending: HashMap<WorkerName, (LaneNumber, u64)>,
+    lanes: HashMap<WorkerName, LaneCounts>,
+    events: EventCounts,
     running: BTreeSet<TaskId>,
     /// Where the events begin that wait to be matched; `None` where there are none.
     backlog_low: Option<Id>,
@@ -31,11 +33,9 @@ struct State {
 
 impl Board {
     pub(super) fn open(core: &Core) -> Self {
-        let pending = core
-            .lanes()
-            .map(|(worker, number, pending)| (worker.clone(), (number, pending)));
         let state = State {
-            pending: pending.collect(),
+            lanes: core.lane_counts().collect(),
+            events: core.event_counts(),
             backlog_low: (core.received() > 0).then(|| core.backlog_low()),
             ..State::default()
         };
@@ -48,15 +48,18 @@ impl Board {
     pub(super) fn update(&self, effects: &Effects) {
         let mut state = self.lock();
         for (worker, shown) in &effects.lanes {
-            match (shown, state.pending.get_mut(worker)) {
+            match (shown, state.lanes.get_mut(worker)) {
                 (Some(shown), Some(known)) => *known = *shown,
                 (Some(shown), None) => {
-                    state.pending.insert(worker.clone(), *shown);
+                    state.lanes.insert(worker.clone(), *shown);
                 }
                 (None, _) => {
-                    state.pending.remove(worker);
+                    state.lanes.remove(worker);
                 }
             }
+        }
+        if let Some(events) = effects.events {
+            state.events = events;
         }
         for (id, has_begun) in &effects.running {
             if *has_begun {
@@ -89,31 +92,39 @@ impl Board {
     }
 
     pub(super) fn pending(&self, worker: &WorkerName) -> u64 {
-        self.lock()
-            .pending
-            .get(worker)
-            .map_or(0, |(_, pending)| *pending)
+        self.lock().lanes.get(worker).map_or(0, |lane| lane.pending)
     }
 
     pub(super) fn all_pending(&self) -> Vec<(WorkerName, u64)> {
         let state = self.lock();
         state
-            .pending
+            .lanes
             .iter()
-            .map(|(worker, (_, pending))| (worker.clone(), *pending))
+            .map(|(worker, lane)| (worker.clone(), lane.pending))
             .collect()
     }
 
     pub(super) fn lane(&self, worker: &WorkerName) -> Option<LaneNumber> {
-        self.lock().pending.get(worker).map(|(number, _)| *number)
+        self.lock().lanes.get(worker).map(|lane| lane.number)
     }
 
     pub(super) fn lanes(&self) -> Vec<LaneNumber> {
-        self.lock()
-            .pending
-            .values()
-            .map(|(number, _)| *number)
-            .collect()
+        self.lock().lanes.values().map(|lane| lane.number).collect()
+    }
+
+    /// Pending tasks of all workers.
+    pub(super) fn pending_in_all(&self) -> u64 {
+        let state = self.lock();
+        let pending = state.lanes.values().map(|lane| lane.pending);
+        pending.fold(0, u64::saturating_add)
+    }
+
+    /// The tasks of each worker that has any, and the events by stage.
+    pub(super) fn counts(&self) -> (Vec<(WorkerName, LaneCounts)>, EventCounts) {
+        let state = self.lock();
+        let lanes = state.lanes.iter();
+        let lanes = lanes.map(|(worker, lane)| (worker.clone(), *lane));
+        (lanes.collect(), state.events)
     }
 
     /// Tasks that are dispatched now, lowest id first.

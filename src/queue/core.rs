@@ -4,7 +4,7 @@
 //! batch is committed. Nobody is told anything before that. When a commit fails the core is not
 //! used again, so nothing in memory has to be undone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,13 @@ use super::backlog::Backlog;
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
 use super::lane::{Demand, Lane};
+use super::overview::{EventCounts, LaneCounts};
 use super::own_time::OwnTime;
 use super::retention::Sweep;
 use super::{Error, backoff};
 use crate::clock::{Clock, Timestamp, duration_millis, monotonic};
 use crate::id::{Id, IdSource};
+use crate::metrics::Registry;
 use crate::store::record::LaneNumber;
 use crate::store::{self, Batch, Store};
 use crate::task::TaskId;
@@ -56,6 +58,8 @@ pub struct Core {
     /// The highest id whose row was deleted.
     pub(super) highest_deleted: Id,
     pub(super) effects: Effects,
+    /// What is counted. It counts what is applied, a moment before it is durable.
+    pub(super) metrics: Arc<Registry>,
     /// When the disk was looked at last, and its free bytes then.
     disk_seen: Option<(Instant, u64)>,
 }
@@ -73,9 +77,11 @@ pub struct Effects {
     pub running: Vec<(TaskId, bool)>,
     /// Demands that were replaced or withdrawn.
     pub dropped_tickets: Vec<u64>,
-    /// Number and pending tasks of each worker whose tasks changed; `None` where none are left
-    /// and nobody asks for any.
-    pub lanes: Vec<(WorkerName, Option<(LaneNumber, u64)>)>,
+    /// The tasks of each worker whose tasks changed; `None` where none are left and nobody asks
+    /// for any.
+    pub lanes: Vec<(WorkerName, Option<LaneCounts>)>,
+    /// Events by stage, where that changed.
+    pub events: Option<EventCounts>,
     /// How many events wait to be matched, and the id that none of them is below, where that
     /// changed.
     pub backlog: Option<(u64, Id)>,
@@ -106,6 +112,7 @@ impl Core {
         let backlog = Backlog::read(&store)?;
         Ok(Self {
             time: OwnTime::open(&store, clock.clone(), &settings)?,
+            metrics: Arc::new(Registry::new(clock.now())),
             store,
             clock,
             ids,
@@ -243,36 +250,6 @@ impl Core {
         self.backlog.low()
     }
 
-    /// Tasks that an earlier run left dispatched: their attempts were broken off.
-    pub fn left_dispatched(&self) -> Result<u64, store::Error> {
-        let batch = self.store.batch();
-        let mut count = 0;
-        // BOUND: the figure is for the log, and must not hold up the start of a large store.
-        let lanes_max = LEFT_DISPATCHED_LANES_MAX;
-        for lane in self
-            .lanes
-            .values()
-            .filter(|lane| lane.waiting > 0)
-            .take(lanes_max)
-        {
-            // A lane's row is written with every claim, so running tasks are among the first
-            // from its mark on, or among those that wait for a time.
-            let fresh = batch.waiting(lane.number, lane.cursor, LEFT_DISPATCHED_SEEN_MAX)?;
-            let due = batch.due(lane.number, 0, LEFT_DISPATCHED_SEEN_MAX)?;
-            // A task that waits for a time stands in both.
-            let seen: BTreeSet<_> = fresh
-                .into_iter()
-                .chain(due.into_iter().map(|(_, id)| id))
-                .collect();
-            for id in seen {
-                if let Some(record) = batch.task(id)? {
-                    count += u64::from(record.phase == store::record::Phase::Running);
-                }
-            }
-        }
-        Ok(count)
-    }
-
     pub(super) fn lane_for(&mut self, worker: &WorkerName) -> &mut Lane {
         let unused = self
             .lanes
@@ -353,7 +330,7 @@ impl Core {
             } else {
                 batch.put_lane(lane.number, &lane.record());
             }
-            let shown = (!is_unused).then(|| (lane.number, lane.pending()));
+            let shown = (!is_unused).then(|| lane.counts());
             self.effects.lanes.push((lane.worker.clone(), shown));
             if is_unused {
                 unused.push(lane.number);
@@ -381,13 +358,6 @@ impl Core {
         Ok(())
     }
 }
-
-/// Rows of a lane that are looked at for tasks that a crash left dispatched; a worker runs 1,000
-/// attempts at most.
-const LEFT_DISPATCHED_SEEN_MAX: usize = 1_024;
-
-/// Lanes that are looked at for them.
-const LEFT_DISPATCHED_LANES_MAX: usize = 32;
 
 /// Whether a task that waits until `due_ms` may be claimed.
 pub(super) fn is_due(due_ms: u64, now_ms: u64) -> bool {

@@ -33,6 +33,7 @@ impl Core {
         if let Some((event, record)) = &known
             && record.stage != Stage::Failed
         {
+            self.metrics.delivery_repeated(&delivery.source);
             return Ok(Ok(Outcome::Duplicate {
                 event: *event,
                 state: self.state_of(record, batch)?,
@@ -59,6 +60,7 @@ impl Core {
             self.backlog.add();
             (id, now_ms)
         };
+        self.metrics.event_received(&delivery.source);
         Ok(Ok(Outcome::Received {
             event: id,
             created_ms,
@@ -175,6 +177,7 @@ impl Core {
         if self.backlog.is_changed {
             self.backlog.is_changed = false;
             batch.put_event_counts(&self.backlog.record());
+            self.effects.events = Some(self.event_counts());
             self.effects.backlog = Some((self.backlog.received(), self.backlog.low()));
         }
     }
@@ -242,6 +245,8 @@ impl Core {
         };
         change(&mut new);
         batch.put_event(id, Some(old), &new);
+        self.backlog.moves(Some(old.stage), Some(stage));
+        self.count_end(stage);
         if old.stage == Stage::Received {
             self.backlog.remove(id.0);
         }
@@ -256,6 +261,35 @@ impl Core {
         if stage.is_ended() {
             self.event_sweep.note(now, self.settings.retention);
         }
+    }
+
+    fn count_end(&self, stage: Stage) {
+        let ended = &self.metrics.events_ended;
+        match stage {
+            Stage::Completed => ended.completed.increment(),
+            Stage::Failed => ended.failed.increment(),
+            Stage::Skipped => ended.skipped.increment(),
+            Stage::Received | Stage::Held | Stage::Open => {}
+        }
+    }
+
+    /// Deletes an event that ended at `ended_ms`, whose time is over. A row of the index that is not
+    /// of its event's end goes alone: events that wait for an approval had one once.
+    pub(super) fn delete_event(
+        &mut self,
+        id: EventId,
+        ended_ms: u64,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), store::Error> {
+        match batch.event(id)? {
+            Some(record) if record.kept_since_ms() == Some(ended_ms) => {
+                let hash = delivery_hash(&record.source, &record.delivery_id);
+                batch.delete_event(id, &record, &hash);
+                self.backlog.moves(Some(record.stage), None);
+            }
+            _ => batch.forget_ended_event(id, ended_ms),
+        }
+        Ok(())
     }
 
     /// Refuses what would become a task where as many wait as may, or the disk is nearly full.
@@ -303,23 +337,6 @@ pub(super) fn task_of(record: &EventRecord) -> Option<TaskId> {
         .task
         .and_then(|task| Id::from_bytes(&task))
         .map(TaskId)
-}
-
-/// Deletes an event that ended at `ended_ms`, whose time is over. A row of the index that is not
-/// of its event's end goes alone: events that wait for an approval had one once.
-pub(super) fn delete(
-    id: EventId,
-    ended_ms: u64,
-    batch: &mut Batch<'_>,
-) -> Result<(), store::Error> {
-    match batch.event(id)? {
-        Some(record) if record.kept_since_ms() == Some(ended_ms) => {
-            let hash = delivery_hash(&record.source, &record.delivery_id);
-            batch.delete_event(id, &record, &hash);
-        }
-        _ => batch.forget_ended_event(id, ended_ms),
-    }
-    Ok(())
 }
 
 /// The start of a text, `max` bytes at most.

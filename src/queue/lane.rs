@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::claim::Cancellation;
+use super::overview::LaneCounts;
 use crate::id::Id;
+use crate::metrics::{self, Registry};
 use crate::store::record::{LaneNumber, LaneRecord};
 use crate::task::TaskId;
 use crate::worker::WorkerName;
@@ -29,6 +31,8 @@ pub(super) struct Running {
     pub(super) number: u32,
     /// Whether the task waits for its first attempt, as opposed to a repeated one.
     pub(super) is_fresh: bool,
+    /// Whether the task is an event's.
+    pub(super) has_event: bool,
     pub(super) cancellation: Arc<Cancellation>,
 }
 
@@ -46,6 +50,8 @@ pub(super) struct Lane {
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) running: BTreeMap<TaskId, Running>,
+    /// Those of them that are an event's.
+    pub(super) running_events: u64,
     /// Fresh tasks whose attempt was put back: older than all in `ready`.
     pub(super) put_back: BTreeSet<TaskId>,
     /// Fresh tasks in the order of their ids, read ahead.
@@ -67,6 +73,8 @@ pub(super) struct Lane {
     pub(super) is_stirred: bool,
     /// Whether its row must be written.
     pub(super) is_changed: bool,
+    /// What is counted of the worker, once something was.
+    meter: Option<Arc<metrics::Worker>>,
 }
 
 impl Lane {
@@ -78,6 +86,7 @@ impl Lane {
             completed: 0,
             failed: 0,
             running: BTreeMap::new(),
+            running_events: 0,
             put_back: BTreeSet::new(),
             ready: VecDeque::new(),
             cursor,
@@ -89,6 +98,7 @@ impl Lane {
             demand: None,
             is_stirred: false,
             is_changed: false,
+            meter: None,
         }
     }
 
@@ -114,6 +124,47 @@ impl Lane {
     /// Tasks that are pending.
     pub(super) fn pending(&self) -> u64 {
         self.waiting.saturating_sub(self.running.len() as u64)
+    }
+
+    /// An attempt begins.
+    pub(super) fn start(&mut self, id: TaskId, running: Running) {
+        self.running_events = self
+            .running_events
+            .saturating_add(u64::from(running.has_event));
+        self.running.insert(id, running);
+    }
+
+    /// An attempt is over.
+    pub(super) fn stop(&mut self, id: TaskId) -> Option<Running> {
+        let stopped = self.running.remove(&id)?;
+        self.running_events = self
+            .running_events
+            .saturating_sub(u64::from(stopped.has_event));
+        Some(stopped)
+    }
+
+    /// What is counted of the worker in `registry`.
+    pub(super) fn meter(&mut self, registry: &Registry) -> &metrics::Worker {
+        self.meter
+            .get_or_insert_with(|| registry.workers.of(self.worker.as_str()))
+    }
+
+    /// What everybody may know of it.
+    pub(super) fn counts(&self) -> LaneCounts {
+        let first = [
+            self.put_back.first().map(|id| id.0),
+            self.ready.front().map(|id| id.0),
+        ];
+        LaneCounts {
+            number: self.number,
+            pending: self.pending(),
+            running: self.running.len() as u64,
+            running_events: self.running_events,
+            completed: self.completed,
+            failed: self.failed,
+            fresh_from: first.into_iter().flatten().fold(self.cursor, Id::min),
+            due_from_ms: self.due_mark_ms,
+        }
     }
 
     pub(super) fn has_no_tasks(&self) -> bool {

@@ -23,6 +23,8 @@ mod events;
 mod faults;
 mod inbox;
 mod lane;
+mod leftover;
+mod overview;
 mod own_time;
 mod readers;
 mod reading;
@@ -43,6 +45,7 @@ pub use claim::{Cancellation, Claim, Granted, Work};
 pub use command::{Decision, PutBack, RetryPolicy, Settings};
 pub use deliveries::{EventFilter, EventPage, Receipt};
 pub use error::Error;
+pub use overview::{EventCounts, LaneCounts, Overview, TaskCounts};
 
 use self::board::Board;
 use self::command::{Command, Outcome};
@@ -52,6 +55,7 @@ use self::readers::Readers;
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::metrics::Registry;
 use crate::store::{self, Snapshot, Store};
 use crate::task::{NewTask, State, Task, TaskId};
 use crate::worker::WorkerName;
@@ -101,6 +105,9 @@ struct Inner {
     drain: Drain,
     run: u64,
     last_ticket: AtomicU64,
+    metrics: Arc<Registry>,
+    /// Free bytes of disk below which new work is refused.
+    disk_reserve: AtomicU64,
     /// Shared with the backup that runs, which may outlive a request a little.
     is_backing_up: Arc<AtomicBool>,
 }
@@ -133,6 +140,7 @@ impl Queue {
             source,
         };
         let readers = Readers::start(&store).map_err(threads)?;
+        let metrics = Arc::clone(core.metrics());
         let (for_writer, shown) = (Arc::clone(&inbox), Arc::clone(&board));
         writer::start(core, store, for_writer, shown, drain.clone()).map_err(threads)?;
         let inner = Inner {
@@ -142,6 +150,8 @@ impl Queue {
             drain,
             run,
             last_ticket: AtomicU64::new(0),
+            metrics,
+            disk_reserve: AtomicU64::new(settings.disk_reserve),
             is_backing_up: Arc::default(),
         };
         Ok(Self {
@@ -158,7 +168,16 @@ impl Queue {
 
     /// Uses other limits from now on.
     pub async fn configure(&self, settings: Settings) -> Result<(), Error> {
-        self.ask(Command::Configure(settings)).await.map(drop)
+        self.ask(Command::Configure(settings)).await?;
+        let reserve = settings.disk_reserve;
+        self.inner.disk_reserve.store(reserve, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What is counted of tasks, events and commits. Who runs attempts and takes deliveries counts
+    /// into it, too.
+    pub fn metrics(&self) -> &Arc<Registry> {
+        &self.inner.metrics
     }
 
     /// Stores a new task. `permit` stands for its bytes until they are stored, whoever still waits for

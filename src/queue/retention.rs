@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::core::Core;
-use super::events;
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::id::Id;
@@ -98,7 +97,7 @@ impl Core {
         if self.event_sweep.is_due(now) {
             let found = batch.ended_events(self.event_sweep.mark_ms, SWEPT_MAX + 1)?;
             for (ended_ms, id) in self.event_sweep.take(found, now, retention) {
-                events::delete(EventId(id), ended_ms, batch)?;
+                self.delete_event(EventId(id), ended_ms, batch)?;
                 highest = highest.max(Some(id));
             }
         }

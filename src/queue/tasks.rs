@@ -91,6 +91,7 @@ impl Core {
             };
             batch.put_key(hash, &key);
         }
+        self.metrics.task_submitted();
         (id, created_at)
     }
 
@@ -123,7 +124,7 @@ impl Core {
         }
         if let Some(lane) = self.lanes.get_mut(&old.lane) {
             lane.put_back.remove(&id);
-            if let Some(running) = lane.running.remove(&id) {
+            if let Some(running) = lane.stop(id) {
                 self.effects.running.push((id, false));
                 self.effects.cancelled.push(running.cancellation);
             }

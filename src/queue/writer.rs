@@ -21,6 +21,7 @@ use super::core::{Core, Effects};
 use super::inbox::{Inbox, Reply, Request, refuse};
 use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
+use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
 use crate::store::{self, Store};
 
@@ -202,6 +203,7 @@ impl Writer {
         group: Vec<Request>,
         answers: &mut Vec<(Reply, Answer)>,
     ) -> Result<(), store::Error> {
+        self.core.turn_minute();
         let store = self.store.clone();
         let mut batch = store.batch();
         let mut group = group.into_iter();
@@ -234,9 +236,14 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
+        let metrics = self.core.metrics();
+        metrics.committed_bytes.add(batch.bytes());
+        let begun = monotonic();
         self.watch.begin(std::mem::take(answers));
         let committed = batch.commit();
         *answers = self.watch.done();
+        let took = monotonic().saturating_duration_since(begun);
+        metrics.commits.observe(took);
         committed
     }
 

@@ -39,6 +39,15 @@ impl<'a> Batch<'a> {
         self.changes.is_empty()
     }
 
+    /// Bytes of the keys and values that it changes.
+    pub fn bytes(&self) -> u64 {
+        let lengths = self.changes.iter().map(|((_, key), value)| {
+            let value = value.as_ref().map_or(0, |value| value.len());
+            key.len().saturating_add(value) as u64
+        });
+        lengths.fold(0, u64::saturating_add)
+    }
+
     /// Writes all changes. DURABILITY: when it returns `Ok`, they survive power loss; on an
     /// error it is unknown whether they do, and the store takes no more.
     pub fn commit(self) -> Result<(), Error> {

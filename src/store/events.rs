@@ -129,10 +129,10 @@ impl Batch<'_> {
         self.remove(Space::Index, keys::event_ended(ended_ms, id.0));
     }
 
-    /// How many events wait to be approved.
-    pub fn held_events(&self) -> Result<u64, Error> {
-        let from = keys::staged(Stage::Held, Id::FIRST);
-        let to = keys::staged(Stage::Held, Id::LAST);
+    /// How many events are in `stage`; it reads a row for each.
+    pub fn staged_events(&self, stage: Stage) -> Result<u64, Error> {
+        let from = keys::staged(stage, Id::FIRST);
+        let to = keys::staged(stage, Id::LAST);
         self.range(Space::Index, from, to)
             .try_fold(0_u64, |count, row| row.map(|_| count.saturating_add(1)))
     }

@@ -52,7 +52,7 @@ use self::engine::{index_options, opening, row_options, text_options};
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 /// The keyspace that a data directory has since this version of the schema.
 const EVENTS_SINCE: (&str, u32) = ("events", 2);

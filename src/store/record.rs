@@ -279,9 +279,43 @@ pub struct EventCounts {
     pub received: u64,
     /// None of them has a lower id.
     pub low: [u8; 16],
+    /// The others by their stages. Since version 2; before, nobody counted them.
+    pub stages: Option<StageCounts>,
 }
 
-impl Row for EventCounts {}
+impl Row for EventCounts {
+    const VERSION: u8 = 2;
+
+    fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
+        (version == 1).then(|| [body, &[0]].concat())
+    }
+}
+
+/// Events by their stages; those that wait are counted by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageCounts {
+    /// Events whose task is pending or dispatched.
+    pub open: u64,
+    /// Completed events.
+    pub completed: u64,
+    /// Failed events.
+    pub failed: u64,
+    /// Skipped events.
+    pub skipped: u64,
+}
+
+impl StageCounts {
+    /// The count of `stage`, if it is one of these.
+    pub fn of(&mut self, stage: Stage) -> Option<&mut u64> {
+        match stage {
+            Stage::Received | Stage::Held => None,
+            Stage::Open => Some(&mut self.open),
+            Stage::Completed => Some(&mut self.completed),
+            Stage::Failed => Some(&mut self.failed),
+            Stage::Skipped => Some(&mut self.skipped),
+        }
+    }
+}
 
 /// What the store's own time was, and the wall clock beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

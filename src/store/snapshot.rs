@@ -91,6 +91,39 @@ impl Snapshot {
             .transpose()
     }
 
+    /// Ids of a worker's pending and dispatched tasks from `from` on, lowest first, `count` at
+    /// most.
+    pub fn waiting(&self, lane: LaneNumber, from: Id, count: usize) -> Result<Vec<TaskId>, Error> {
+        let range = keys::shelved(lane, Shelf::Waiting, from)
+            ..=keys::shelved(lane, Shelf::Waiting, Id::LAST);
+        self.task_ids(range, count)
+    }
+
+    /// Ids of a worker's tasks that wait for a time, or run after it came, from `from_ms` on, earliest
+    /// first, `count` at most.
+    pub fn due(&self, lane: LaneNumber, from_ms: u64, count: usize) -> Result<Vec<TaskId>, Error> {
+        let range = keys::due(lane, from_ms, Id::FIRST)..=keys::due(lane, u64::MAX, Id::LAST);
+        self.task_ids(range, count)
+    }
+
+    fn task_ids(
+        &self,
+        range: std::ops::RangeInclusive<Vec<u8>>,
+        count: usize,
+    ) -> Result<Vec<TaskId>, Error> {
+        let rows = self.rows.range(self.store.space(Space::Index), range);
+        let id = |key: Slice| {
+            let id = keys::id_of(&key).map(TaskId);
+            id.ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))
+        };
+        rows.take(count).map(|row| id(row.key()?)).collect()
+    }
+
+    /// Free bytes on the disk of the data directory, for a user without special rights.
+    pub fn free_bytes(&self) -> Result<u64, Error> {
+        self.store.free_bytes()
+    }
+
     /// The name of the worker that has this number.
     pub fn lane_worker(&self, number: LaneNumber) -> Result<Option<WorkerName>, Error> {
         let place = || format!("the row of worker number {number}");

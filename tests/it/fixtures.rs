@@ -6,8 +6,9 @@ use std::time::Duration;
 use mecha::clock::{Clock, Timestamp};
 use mecha::drain::Drain;
 use mecha::event::{self, Attribute};
-use mecha::queue::{Error, EventFilter, Filter, Queue, Settings};
+use mecha::queue::{Error, EventCounts, EventFilter, Filter, Queue, Settings};
 use mecha::store::Store;
+use mecha::store::check::{Problems, check};
 use mecha::task::{Idempotency, State, Task};
 use tempfile::TempDir;
 
@@ -154,6 +155,15 @@ fn a_data_directory_of_version_2_is_read() {
         assert!(payload.len() > 300_000 && payload.ends_with("x1y2\"}"));
         let task = queue.find(opened.task.unwrap()).await.unwrap().unwrap();
         assert_eq!(task.event, Some(opened.id));
+        // No version before 5 has counted them.
+        let counted = EventCounts {
+            matched: 2,
+            completed: 1,
+            failed: 1,
+            skipped: 1,
+            ..EventCounts::default()
+        };
+        assert_eq!(queue.overview().await.events, counted);
         assert_eq!(task.prompt, "Review #1: Change 1");
 
         queue.approve_event(events[3].id).await.unwrap();
@@ -250,6 +260,28 @@ fn a_data_directory_of_version_4_is_read() {
         assert_eq!(queue.held_prompt(event).await, Ok(None));
     });
     queue.close();
+}
+
+/// In version 5 events are counted by state.
+#[test]
+fn a_data_directory_of_version_5_is_read() {
+    let (dir, queue) = opened(5, A_MILLENNIUM, Clock::system());
+    let counted = EventCounts {
+        matched: 2,
+        completed: 2,
+        failed: 1,
+        skipped: 1,
+        ..EventCounts::default()
+    };
+    smol::block_on(async {
+        let overview = queue.overview().await;
+        assert_eq!(overview.events, counted);
+        let oldest = overview.oldest_pending_at.unwrap();
+        assert_eq!(oldest.to_string(), "2026-11-28T06:07:01.172Z");
+    });
+    queue.close();
+    let report = check(dir.path()).unwrap();
+    assert_eq!(report.problems, Problems::default());
 }
 
 /// A queue over a copy of the fixture of that version, and where the copy is.

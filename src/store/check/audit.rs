@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::store::keys;
 use crate::store::record::{
     self, ClockRecord, EventCounts, EventRecord, KeyRecord, LaneNumber, LaneRecord, Phase, Stage,
-    TaskRecord,
+    StageCounts, TaskRecord,
 };
 use crate::store::snapshot::Snapshot;
 use crate::store::{Error, SCHEMA_VERSION, Space, Store};
@@ -39,6 +39,8 @@ pub(super) struct Audit<'a> {
     lanes: BTreeMap<LaneNumber, Sums>,
     /// The lowest event that waits to be matched.
     received_low: Option<Id>,
+    /// Events whose task has not ended.
+    open: u64,
 }
 
 impl<'a> Audit<'a> {
@@ -48,6 +50,7 @@ impl<'a> Audit<'a> {
             report,
             lanes: BTreeMap::new(),
             received_low: None,
+            open: 0,
         };
         let schema = audit.rows.get(Space::Meta, keys::SCHEMA)?;
         let schema = schema.as_deref().map(<[u8; 4]>::try_from);
@@ -168,6 +171,7 @@ impl<'a> Audit<'a> {
             self.wrong(&place, "its delivery does not lead to it");
         }
         if record.stage == Stage::Open {
+            self.open = self.open.saturating_add(1);
             let task = self.rows.event_task(&record)?;
             if task.is_none_or(|task| task.is_ended()) {
                 self.wrong(&place, "its task has ended or is missing");
@@ -257,6 +261,34 @@ impl<'a> Audit<'a> {
                     self.wrong(place(), detail);
                 } else if self.received_low.is_some() && low > self.received_low {
                     self.wrong(place(), "an event waits below its mark");
+                }
+                let events = &self.report.events;
+                let found = StageCounts {
+                    open: self.open,
+                    completed: events.completed,
+                    failed: events.failed,
+                    skipped: events.skipped,
+                };
+                if let Some(counted) = counts.stages
+                    && counted != found
+                {
+                    let list = |counts: StageCounts| {
+                        let StageCounts {
+                            open,
+                            completed,
+                            failed,
+                            skipped,
+                        } = counts;
+                        format!(
+                            "{open} open, {completed} completed, {failed} failed and {skipped} skipped"
+                        )
+                    };
+                    let detail = format!(
+                        "it counts {} events, and there are {}",
+                        list(counted),
+                        list(found)
+                    );
+                    self.wrong(place(), detail);
                 }
             }
             _ if keys::lane_of(key).is_some() => {

@@ -9,6 +9,7 @@ use crate::drain::Drain;
 use crate::event::{Attributes, Delivery};
 use crate::queue::{Queue, Settings};
 use crate::store::batch::Batch;
+use crate::store::record::StageCounts;
 use crate::store::{Space, keys};
 use crate::task::{Idempotency, NewTask};
 use std::time::Duration;
@@ -153,5 +154,35 @@ fn every_row_that_is_missing_is_a_problem() {
                 change(&|batch| batch.remove(space, other.clone()));
             }
         }
+    }
+}
+
+#[test]
+fn events_that_are_counted_wrongly_are_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let store = Store::open(dir.path()).unwrap();
+    let mut counts = store.batch().event_counts().unwrap();
+    let right = counts.stages.unwrap();
+    for (stages, is_right) in [
+        (Some(right), true),
+        // A former version did not count them.
+        (None, true),
+        (
+            Some(StageCounts {
+                skipped: right.skipped + 1,
+                ..right
+            }),
+            false,
+        ),
+    ] {
+        counts.stages = stages;
+        let mut batch = store.batch();
+        batch.put_event_counts(&counts);
+        batch.commit().unwrap();
+        let mut report = Report::default();
+        let audit = Audit::new(&store, &mut report).unwrap();
+        audit.run().unwrap();
+        assert_eq!(report.problems.is_empty(), is_right, "{stages:?}");
     }
 }

@@ -105,10 +105,22 @@ fn rows_of_events_are_pinned() {
     let counts = EventCounts {
         received: 3,
         low: [b'0'; 16],
+        stages: Some(StageCounts {
+            open: 4,
+            completed: 5,
+            failed: 6,
+            skipped: 7,
+        }),
     };
-    let pinned = [vec![1, 3], vec![b'0'; 16]].concat();
+    let pinned = [vec![2, 3], vec![b'0'; 16], vec![1, 4, 5, 6, 7]].concat();
     assert_eq!(encode(&counts), pinned);
     assert_eq!(decode::<EventCounts>(&pinned, "row").unwrap(), counts);
+    let of_version_1 = [vec![1, 3], vec![b'0'; 16]].concat();
+    let counts = EventCounts {
+        stages: None,
+        ..counts
+    };
+    assert_eq!(decode::<EventCounts>(&of_version_1, "row").unwrap(), counts);
 }
 
 #[test]

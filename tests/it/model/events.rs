@@ -7,7 +7,7 @@ use mecha::budget::Budget;
 use mecha::event::{Attribute, Attributes, Delivery, EventId, State};
 use mecha::id::Id;
 use mecha::queue::command::{Command, NewEvent, Outcome};
-use mecha::queue::{Decision, Error};
+use mecha::queue::{Decision, Error, EventCounts};
 use mecha::store::record::Stage;
 use mecha::store::{Batch, EventListing, Payload};
 use mecha::task::{self, TaskId};
@@ -334,9 +334,27 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             snapshot.received(core.backlog_low(), 1_000).unwrap(),
             waiting
         );
+        self.compare_event_counts();
         for state in State::ALL.map(Some).into_iter().chain([None]) {
             self.compare_lists(state);
         }
+    }
+
+    /// The counts that the core keeps, which has those that are dispatched among the matched ones.
+    fn compare_event_counts(&self) {
+        let count = |stages: &[Stage]| {
+            let all = self.model.events.all.values();
+            all.filter(|event| stages.contains(&event.stage)).count() as u64
+        };
+        let expected = EventCounts {
+            received: count(&[Stage::Received]),
+            matched: count(&[Stage::Held, Stage::Open]),
+            dispatched: 0,
+            completed: count(&[Stage::Completed]),
+            failed: count(&[Stage::Failed]),
+            skipped: count(&[Stage::Skipped]),
+        };
+        assert_eq!(self.core.as_ref().unwrap().event_counts(), expected);
     }
 
     /// The list by state and source, two events on a page.

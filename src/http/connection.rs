@@ -173,6 +173,7 @@ async fn send<S: Service>(
     reply: Reply,
     goes_on: bool,
 ) -> Next {
+    shared.stats.responses.count(reply.status);
     let coding = match &reply.body {
         Body::Pieces(_) if incoming.is_1_0 => Coding::UntilClosed,
         _ => Coding::Chunked,
@@ -224,6 +225,8 @@ async fn refuse<S: Service>(
     refusal: &Refusal,
 ) -> Next {
     shared.stats.refusals.fetch_add(1, Ordering::Relaxed);
+    shared.stats.responses.count(refusal.kind.status());
+    shared.stats.refused.count(refusal.kind.code());
     shared
         .refusal_log
         .line(|| format!("refused a request of {}: {refusal}", wire.peer));

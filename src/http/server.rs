@@ -24,6 +24,7 @@ use super::{Service, sweeper};
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::drain::Drain;
+use crate::metrics::{Reasons, Responses};
 
 /// Connections that may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -107,6 +108,20 @@ pub struct Stats {
     pub refusals: AtomicU64,
     /// Panics of the service.
     pub panics: AtomicU64,
+    open: AtomicU64,
+    limit: AtomicU64,
+    /// Answers by status, refusals included.
+    pub responses: Responses,
+    /// Refusals by code, the service's own included where it counts them.
+    pub refused: Reasons,
+}
+
+impl Stats {
+    /// Connections that are open now, and as many as may be.
+    pub fn open_and_limit(&self) -> (u64, u64) {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        (read(&self.open), read(&self.limit))
+    }
 }
 
 /// What all connections share.
@@ -175,6 +190,8 @@ impl Server {
         let sweeper = tick.map_or_else(Sweeper::new, Sweeper::with_tick);
         let grace = options.grace;
         let slots = Arc::new(Semaphore::new(options.connections.max(1)));
+        let limit = u64::try_from(options.connections.max(1)).unwrap_or(u64::MAX);
+        stats.limit.store(limit, Ordering::Relaxed);
         let shared = Arc::new(Shared {
             service,
             options,
@@ -285,6 +302,7 @@ impl<S: Service> Acceptor<S> {
     fn start(&self, stream: Async<std::net::TcpStream>, peer: SocketAddr, slot: SemaphoreGuardArc) {
         let stats = &self.shared.stats;
         stats.connections.fetch_add(1, Ordering::Relaxed);
+        stats.open.fetch_add(1, Ordering::Relaxed);
         let wire = Wire::new(stream, peer, self.sweeper.register());
         let serving = AssertUnwindSafe(serve(wire, Arc::clone(&self.shared))).catch_unwind();
         let stats = Arc::clone(stats);
@@ -293,6 +311,7 @@ impl<S: Service> Acceptor<S> {
                 stats.panics.fetch_add(1, Ordering::Relaxed);
                 log::error!("the connection of {peer} ended in a panic");
             }
+            stats.open.fetch_sub(1, Ordering::Relaxed);
             drop(slot);
         });
         task.detach();

@@ -14,7 +14,8 @@ pub(super) fn reply(cause: Option<Cause>) -> Reply {
     }
 }
 
-fn health(cause: Option<Cause>) -> (u16, &'static str) {
+/// Status and word of how the server stands.
+pub(super) fn health(cause: Option<Cause>) -> (u16, &'static str) {
     match cause {
         None => (200, "ok"),
         Some(Cause::Asked) => (503, "draining"),

@@ -16,14 +16,17 @@ mod events;
 mod health;
 mod list;
 mod memory;
+mod metrics;
 mod origin;
 pub mod properties;
 mod query;
 mod refusals;
 mod route;
 mod rules;
+mod stats;
 mod submission;
 mod tasks;
+mod timing;
 mod unescape;
 mod view;
 mod webhooks;
@@ -39,9 +42,11 @@ use self::error::ApiError;
 use self::origin::Provenance;
 use self::refusals::Refusals;
 use self::route::{Access, Body, Endpoint, Target};
+use self::timing::Timings;
 use crate::budget::Budget;
+use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
-use crate::http::{Admission, Head, Reply, Request, Service};
+use crate::http::{self, Admission, Head, Reply, Request, Service};
 use crate::matcher::Matcher;
 use crate::queue::Queue;
 use crate::roster::Roster;
@@ -63,6 +68,8 @@ pub struct Parts {
     pub budget: Budget,
     /// Whether the server stops.
     pub drain: Drain,
+    /// What the listener counts.
+    pub http: Arc<http::Stats>,
     /// The address that was bound: on loopback and without a key, foreign hosts are refused.
     pub addr: SocketAddr,
     /// Keys that open the API; empty: it is open.
@@ -98,6 +105,11 @@ pub struct Api {
     worker_changes: Arc<lock::RwLock<()>>,
     executor: Arc<Executor<'static>>,
     refusals: Refusals,
+    http: Arc<http::Stats>,
+    timings: Timings,
+    /// Memory for what is shown of the server itself: who watches it wants to see it most when
+    /// `limits.memory` is used up.
+    watching: Budget,
 }
 
 impl Api {
@@ -115,6 +127,9 @@ impl Api {
             worker_changes: Arc::default(),
             executor: parts.executor,
             refusals: Refusals::default(),
+            http: parts.http,
+            timings: Timings::default(),
+            watching: Budget::new(metrics::WATCHING_BYTES),
         }
     }
 
@@ -177,7 +192,12 @@ impl Api {
         }
     }
 
-    async fn dispatch(&self, request: Request) -> Result<Reply, ApiError> {
+    /// Answers a request, and says in `asked` which endpoint it is for.
+    async fn dispatch(
+        &self,
+        request: Request,
+        asked: &mut Option<Endpoint>,
+    ) -> Result<Reply, ApiError> {
         let Request { head, body, permit } = request;
         let (endpoint, segment) = match route::find(head.method, &head.path).target {
             Target::Endpoint {
@@ -187,6 +207,7 @@ impl Api {
             Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
             Target::Unknown => return Err(ApiError::unknown_path()),
         };
+        *asked = Some(endpoint);
         match endpoint {
             Endpoint::Health => Ok(health::reply(self.drain.cause())),
             Endpoint::SubmitTask => self.submit_task(&head, body, permit).await,
@@ -209,11 +230,14 @@ impl Api {
             Endpoint::TestRules => self.test_rules(body, permit).await,
             Endpoint::ListRefusals => self.list_refusals(),
             Endpoint::BackUp => self.back_up().await,
+            Endpoint::Metrics => self.show_metrics().await,
+            Endpoint::Stats => self.show_stats().await,
         }
     }
 
     fn refuse(&self, error: ApiError) -> Reply {
         self.refusals.note(&error);
+        self.http.refused.count(error.code);
         error.into_reply()
     }
 }
@@ -224,16 +248,23 @@ impl Service for Api {
     }
 
     async fn answer(&self, request: Request) -> Reply {
-        self.dispatch(request)
-            .await
-            .unwrap_or_else(|error| self.refuse(error))
+        let begun = monotonic();
+        let mut asked = None;
+        let answered = self.dispatch(request, &mut asked).await;
+        let reply = answered.unwrap_or_else(|error| self.refuse(error));
+        if let Some(endpoint) = asked {
+            let took = monotonic().saturating_duration_since(begun);
+            self.timings.observe(endpoint, reply.status, took);
+        }
+        reply
     }
 }
 
 /// Refuses what a server that stops cannot do: new tasks, and everything once its store failed.
 fn check_running(cause: Option<Cause>, endpoint: Endpoint) -> Result<(), ApiError> {
     match (cause, endpoint) {
-        (None, _) | (_, Endpoint::Health) => Ok(()),
+        // How it stands is what one wants to know then.
+        (None, _) | (_, Endpoint::Health | Endpoint::Metrics) => Ok(()),
         (Some(Cause::StoreFailed), _) => Err(ApiError::store_failed()),
         (Some(Cause::Asked), Endpoint::SubmitTask | Endpoint::ReceiveWebhook) => {
             Err(ApiError::draining())
@@ -274,6 +305,12 @@ mod tests {
                 Some("store_failed"),
             ),
             (Some(Cause::StoreFailed), Endpoint::Health, None),
+            (Some(Cause::StoreFailed), Endpoint::Metrics, None),
+            (
+                Some(Cause::StoreFailed),
+                Endpoint::Stats,
+                Some("store_failed"),
+            ),
         ] {
             let refused = check_running(cause, endpoint).err().map(|error| error.code);
             assert_eq!(refused, code, "{cause:?} {endpoint:?}");

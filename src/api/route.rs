@@ -26,6 +26,8 @@ pub(super) enum Endpoint {
     TestRules,
     ListRefusals,
     BackUp,
+    Metrics,
+    Stats,
 }
 
 /// Who may call an endpoint.
@@ -183,6 +185,20 @@ const TABLE: &[Line] = &[
         Access::Keyed,
         Body::Ignored,
     ),
+    Line(
+        Method::Get,
+        "/metrics",
+        Endpoint::Metrics,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/stats",
+        Endpoint::Stats,
+        Access::Keyed,
+        Body::Ignored,
+    ),
 ];
 
 /// Where a request goes.
@@ -253,6 +269,18 @@ pub(super) fn find(method: Method, path: &str) -> Route<'_> {
     Route { access, target }
 }
 
+/// Each endpoint with its method and path, as the reference writes them.
+pub(super) fn endpoints() -> impl Iterator<Item = (Endpoint, Method, String)> {
+    TABLE.iter().map(|Line(method, pattern, endpoint, ..)| {
+        let segment = match pattern.split('/').nth(1) {
+            Some("worker") => "{name}",
+            Some("webhook") => "{source}",
+            _ => "{id}",
+        };
+        (*endpoint, *method, pattern.replace("{}", segment))
+    })
+}
+
 fn matched_segment<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     match pattern.split_once("{}") {
         None => (pattern == path).then_some(""),
@@ -306,6 +334,8 @@ mod tests {
             (Method::Post, "/event/0k3v/approve", E::ApproveEvent, "0k3v"),
             (Method::Post, "/rules/test", E::TestRules, ""),
             (Method::Get, "/refusals", E::ListRefusals, ""),
+            (Method::Get, "/metrics", E::Metrics, ""),
+            (Method::Get, "/stats", E::Stats, ""),
         ] {
             let route = find(method, path);
             let Target::Endpoint {

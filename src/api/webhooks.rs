@@ -55,6 +55,9 @@ impl Api {
         let unstored = |error: ApiError| {
             self.refusals
                 .remember_delivery(source.name(), error.code, bytes);
+            self.queue
+                .metrics()
+                .delivery_refused(source.name(), error.code);
             error
         };
         if source.decodes_form(&head) {
@@ -66,6 +69,7 @@ impl Api {
         let message = offload::run(body.len(), move || open(&opening, &head, body)).await;
         let refused = |reason: &'static str, error: ApiError| {
             self.refusals.note_delivery(source.name(), reason, bytes);
+            self.queue.metrics().delivery_refused(source.name(), reason);
             error
         };
         match message {

@@ -165,6 +165,7 @@ impl Server {
             roster: roster.clone(),
             budget: budget.clone(),
             drain: self.drain.clone(),
+            http: self.listener.stats(),
             addr,
             api_keys: self.config.api_keys.clone(),
             body_limits: body_limits(&self.config),

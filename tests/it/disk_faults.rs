@@ -129,7 +129,7 @@ fn a_store_that_gets_no_file_any_more_loses_nothing() {
 }
 
 #[test]
-fn health_says_failed_when_the_store_has_failed() {
+fn health_and_metrics_say_failed_when_the_store_has_failed() {
     let server = server()
         .config(format!("drain = \"20s\"\n{}", config()))
         .prelude("trap '' XFSZ")
@@ -137,12 +137,26 @@ fn health_says_failed_when_the_store_has_failed() {
     // What is under way when it fails is still answered.
     let mut health = server.connect();
     health.send(format!("GET /health HTTP/1.1\r\nHost: {}\r\n", server.addr));
+    let [mut metrics, mut stats] = ["metrics", "stats"].map(|path| {
+        let mut connection = server.connect();
+        let begin = format!("GET /{path} HTTP/1.1\r\nHost: {}\r\n", server.addr);
+        connection.send(begin);
+        connection
+    });
     server.allow(Resource::Fsize, 0);
     submit_until_failed(&server, "p");
     health.send("\r\n");
     let answer = health.receive();
     assert_eq!(answer.status, 503);
     assert_eq!(answer.text(), "{\"status\":\"failed\"}");
+    metrics.send("\r\n");
+    let text = metrics.receive().expect(200).text();
+    assert!(
+        text.contains("\nmecha_health{state=\"failed\"} 1\n"),
+        "{text}"
+    );
+    stats.send("\r\n");
+    stats.receive().expect_error(503, "store_failed");
     ends_with_3(server);
 }
 

@@ -32,6 +32,7 @@ pub mod config;
 pub mod dispatch;
 pub mod drain;
 pub mod event;
+pub mod feed;
 pub mod http;
 pub mod id;
 pub mod logging;

@@ -6,7 +6,7 @@
 //! changed configuration changes the entry, so running attempts stay counted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use event_listener::{Event, EventListener};
 use smol::future::FutureExt;
 
 use crate::clock::Timestamp;
+use crate::feed::{Change, Feed};
 use crate::worker::{Availability, Worker, WorkerName};
 
 /// How long [`Roster::pick`] waits for workers that have not been asked yet.
@@ -52,10 +53,13 @@ pub struct Entry {
     running: AtomicU32,
     removed: AtomicBool,
     changed: Event,
+    /// The number of its last change in the feed.
+    change: AtomicU64,
+    feed: Feed,
 }
 
 impl Entry {
-    fn new(worker: Worker, origin: Origin) -> Self {
+    fn new(worker: Worker, origin: Origin, feed: Feed) -> Self {
         Self {
             name: worker.name.clone(),
             settings: RwLock::new((Arc::new(worker), origin)),
@@ -67,6 +71,8 @@ impl Entry {
             running: AtomicU32::new(0),
             removed: AtomicBool::new(false),
             changed: Event::new(),
+            change: AtomicU64::new(0),
+            feed,
         }
     }
 
@@ -118,12 +124,16 @@ impl Entry {
     pub fn observe(&self, found: Availability, error: Option<String>, at: Timestamp) -> bool {
         let mut condition = self.lock_condition();
         let is_change = condition.availability != found || condition.checked_at.is_none();
+        let is_told = is_change || condition.last_error != error;
         *condition = Condition {
             availability: found,
             last_error: error,
             checked_at: Some(at),
         };
         drop(condition);
+        if is_told {
+            self.tell();
+        }
         if is_change {
             self.notify();
         }
@@ -133,11 +143,13 @@ impl Entry {
     /// Counts an attempt that starts now.
     pub fn attempt_started(&self) {
         self.running.fetch_add(1, Ordering::SeqCst);
+        self.tell();
     }
 
     /// Counts off an attempt that ended.
     pub fn attempt_ended(&self) {
         self.running.fetch_sub(1, Ordering::SeqCst);
+        self.tell();
         self.notify();
     }
 
@@ -150,6 +162,15 @@ impl Entry {
     /// first, then look.
     pub fn listen(&self) -> EventListener {
         self.changed.listen()
+    }
+
+    /// The number that the feed gave to the last change of what is shown of it.
+    pub fn last_change(&self) -> u64 {
+        self.change.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self) {
+        self.feed.stamp(&self.change);
     }
 
     fn lock_condition(&self) -> MutexGuard<'_, Condition> {
@@ -172,6 +193,7 @@ pub struct Roster {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    feed: Feed,
     /// Wakes when entries come or go.
     changed: Event,
 }
@@ -191,6 +213,16 @@ impl Roster {
     /// A roster without workers.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A roster without workers whose changes are told of in `feed`.
+    pub fn told_of_in(feed: Feed) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                feed,
+                ..Shared::default()
+            }),
+        }
     }
 
     /// The worker of that name.
@@ -222,16 +254,18 @@ impl Roster {
                     checked_at: None,
                 };
             }
+            entry.tell();
             entry.notify();
             return Ok(false);
         }
         if state.entries.len() >= WORKERS_MAX {
             return Err(Full);
         }
-        state
-            .entries
-            .insert(worker.name.clone(), Arc::new(Entry::new(worker, origin)));
+        let name = worker.name.clone();
+        let entry = Arc::new(Entry::new(worker, origin, self.shared.feed.clone()));
+        state.entries.insert(name, Arc::clone(&entry));
         drop(state);
+        entry.tell();
         self.shared.changed.notify(usize::MAX);
         Ok(true)
     }
@@ -240,6 +274,9 @@ impl Roster {
     pub fn remove(&self, name: &WorkerName) -> Option<Arc<Entry>> {
         let entry = self.lock().entries.remove(name)?;
         entry.removed.store(true, Ordering::SeqCst);
+        self.shared
+            .feed
+            .publish([Change::WorkerLeft(entry.worker())]);
         entry.notify();
         self.shared.changed.notify(usize::MAX);
         Some(entry)

@@ -118,7 +118,7 @@ impl ApiError {
         Self::new(
             503,
             "draining",
-            "the server is stopping and takes no new tasks",
+            "the server is stopping and takes nothing new",
         )
     }
 

@@ -24,6 +24,8 @@ mod refusals;
 mod route;
 mod rules;
 mod stats;
+mod stream;
+mod stream_view;
 mod submission;
 mod tasks;
 mod timing;
@@ -232,6 +234,7 @@ impl Api {
             Endpoint::BackUp => self.back_up().await,
             Endpoint::Metrics => self.show_metrics().await,
             Endpoint::Stats => self.show_stats().await,
+            Endpoint::Follow => self.follow(&head),
         }
     }
 
@@ -266,9 +269,10 @@ fn check_running(cause: Option<Cause>, endpoint: Endpoint) -> Result<(), ApiErro
         // How it stands is what one wants to know then.
         (None, _) | (_, Endpoint::Health | Endpoint::Metrics) => Ok(()),
         (Some(Cause::StoreFailed), _) => Err(ApiError::store_failed()),
-        (Some(Cause::Asked), Endpoint::SubmitTask | Endpoint::ReceiveWebhook) => {
-            Err(ApiError::draining())
-        }
+        (
+            Some(Cause::Asked),
+            Endpoint::SubmitTask | Endpoint::ReceiveWebhook | Endpoint::Follow,
+        ) => Err(ApiError::draining()),
         (Some(Cause::Asked), _) => Ok(()),
     }
 }
@@ -291,6 +295,7 @@ mod tests {
                 Endpoint::ReceiveWebhook,
                 Some("draining"),
             ),
+            (Some(Cause::Asked), Endpoint::Follow, Some("draining")),
             (Some(Cause::Asked), Endpoint::ShowTask, None),
             (Some(Cause::Asked), Endpoint::CancelTask, None),
             (Some(Cause::Asked), Endpoint::Health, None),

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::ApiError;
+use crate::feed::Position;
 use crate::http::percent_encoded;
 use crate::queue::{EventFilter, Filter};
 
@@ -96,6 +97,15 @@ pub(super) fn wait(query: &str) -> Result<Option<Duration>, ApiError> {
     Ok(Some(wait.min(WAIT_MAX)))
 }
 
+/// The `last_event_id` of `GET /stream`; one that is empty is absent, as the header of that name is.
+pub(super) fn last_event_id(query: &str) -> Result<Option<Position>, ApiError> {
+    const NAME: &str = "last_event_id";
+    match parameter(query, NAME)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(_) => parsed(query, NAME),
+    }
+}
+
 /// A duration as the configuration file writes it; what is too long for a `u64` of milliseconds
 /// is the longest.
 fn duration(text: &str) -> Option<Duration> {
@@ -178,7 +188,8 @@ fn is_digits(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn bad(name: &str, value: &str, right: impl Display) -> ApiError {
+/// 400 for a value that makes no sense; `right` says what would.
+pub(super) fn bad(name: &str, value: &str, right: impl Display) -> ApiError {
     let shown: String = value.chars().take(SHOWN_MAX).collect();
     ApiError::new(
         400,

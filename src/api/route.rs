@@ -28,6 +28,7 @@ pub(super) enum Endpoint {
     BackUp,
     Metrics,
     Stats,
+    Follow,
 }
 
 /// Who may call an endpoint.
@@ -196,6 +197,13 @@ const TABLE: &[Line] = &[
         Method::Get,
         "/stats",
         Endpoint::Stats,
+        Access::Keyed,
+        Body::Ignored,
+    ),
+    Line(
+        Method::Get,
+        "/stream",
+        Endpoint::Follow,
         Access::Keyed,
         Body::Ignored,
     ),

@@ -100,6 +100,16 @@ impl WorkerView {
         )
     }
 
+    /// One that has left the roster.
+    pub(super) fn left(worker: &Worker, pending: u64) -> Self {
+        let condition = Condition {
+            availability: Availability::Offline,
+            last_error: None,
+            checked_at: None,
+        };
+        Self::from_parts(worker, Availability::Offline, condition, 0, pending)
+    }
+
     fn from_parts(
         worker: &Worker,
         availability: Availability,

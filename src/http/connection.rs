@@ -26,6 +26,10 @@ use crate::budget::Permit;
 /// After so many requests in a row a connection lets others have their turn.
 const REQUESTS_IN_A_ROW: u32 = 64;
 
+/// Bytes that the kernel holds at most of a live stream for a client that does not take them. Of its own accord
+/// it takes up to `tcp_wmem`, 4 MiB as a rule.
+const LIVE_SEND_BUFFER: usize = 128 << 10;
+
 /// What becomes of the connection behind an answer.
 enum Next {
     /// It goes on with the next request.
@@ -179,6 +183,12 @@ async fn send<S: Service>(
         _ => Coding::Chunked,
     };
     let goes_on = goes_on && coding == Coding::Chunked;
+    let until = if reply.is_live {
+        wire.limit_send_buffer(LIVE_SEND_BUFFER);
+        Phase::Closing
+    } else {
+        Phase::Ended
+    };
     let persistence = match (goes_on, incoming.is_1_0) {
         (false, _) => Persistence::Close,
         (true, true) => Persistence::KeepAlive,
@@ -195,7 +205,8 @@ async fn send<S: Service>(
         Body::Pieces(pieces) => {
             let note = |panic: &(dyn Any + Send)| note_panic(shared, "a streamed answer", panic);
             // Boxed, so that other answers have no room for it.
-            Box::pin(stream::send(wire, timing, &front, pieces, coding, note)).await
+            let sending = stream::send(wire, timing, &front, pieces, (coding, until), note);
+            Box::pin(sending).await
         }
     };
     match sent {

@@ -48,6 +48,8 @@ pub struct Reply {
     pub body: Body,
     /// Held until the body is written.
     pub permit: Option<Permit>,
+    /// Whether the body goes on for as long as the server does; see [`Reply::live_stream`].
+    pub is_live: bool,
 }
 
 impl Reply {
@@ -67,6 +69,15 @@ impl Reply {
             ..Self::empty(status)
         }
         .with_header("content-type", media_type)
+    }
+
+    /// The same with a body that goes on for as long as the server does: little of it waits for its client,
+    /// who is not waited for when the server closes.
+    pub fn live_stream(media_type: &str, pieces: Pieces) -> Self {
+        Self {
+            is_live: true,
+            ..Self::stream(200, media_type, pieces)
+        }
     }
 
     /// `{"error": message, "code": code}`; 429 and 503 get `retry-after: 1`.
@@ -96,6 +107,7 @@ impl Reply {
             headers: Vec::new(),
             body: Body::Whole(Vec::new()),
             permit: None,
+            is_live: false,
         }
     }
 

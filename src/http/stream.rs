@@ -16,7 +16,7 @@ use smol::stream::{Stream, StreamExt};
 
 use super::connection::attend;
 use super::server::Timing;
-use super::sweeper::Cut;
+use super::sweeper::{Cut, Phase};
 use super::wire::Wire;
 
 /// The pieces of a body in their order; empty ones are skipped. The stream is dropped when it
@@ -37,18 +37,18 @@ pub(super) enum Coding {
     UntilClosed,
 }
 
-/// Sends the head `front`, and behind it each piece as it is made. A panic of the source is given
-/// to `note_panic`.
+/// Sends the head `front`, and behind it each piece as it is made, `until` the server reaches that phase: then
+/// a client is not waited for any more. A panic of the source is given to `note_panic`.
 pub(super) async fn send(
     wire: &Wire,
     timing: &Timing,
     front: &[u8],
     mut pieces: Pieces,
-    coding: Coding,
+    (coding, until): (Coding, Phase),
     note_panic: impl Fn(&(dyn Any + Send)),
 ) -> Result<(), Cut> {
     let patience: Duration = timing.answer;
-    wire.write_parts([front], patience).await?;
+    wire.write_until(until, [front], patience).await?;
     loop {
         let next = Box::pin(AssertUnwindSafe(pieces.next()).catch_unwind());
         let piece = match attend(wire, timing, next).await? {
@@ -66,17 +66,17 @@ pub(super) async fn send(
         match coding {
             Coding::Chunked => {
                 let size = format!("{:x}\r\n", piece.len());
-                wire.write_parts([size.as_bytes(), &piece, b"\r\n"], patience)
+                wire.write_until(until, [size.as_bytes(), &piece, b"\r\n"], patience)
                     .await?;
             }
-            Coding::UntilClosed => wire.write_parts([&piece], patience).await?,
+            Coding::UntilClosed => wire.write_until(until, [&piece], patience).await?,
         }
         // A source and a client that never let the connection wait must let others have their
         // turn.
         yield_now().await;
     }
     match coding {
-        Coding::Chunked => wire.write_parts([b"0\r\n\r\n"], patience).await,
+        Coding::Chunked => wire.write_until(until, [b"0\r\n\r\n"], patience).await,
         Coding::UntilClosed => Ok(()),
     }
 }

@@ -49,6 +49,15 @@ impl Wire {
         }
     }
 
+    /// Lets the kernel hold `bytes` at most that the client has not taken.
+    pub(super) fn limit_send_buffer(&self, bytes: usize) {
+        let limited =
+            rustix::net::sockopt::set_socket_send_buffer_size(self.stream.get_ref(), bytes);
+        if let Err(error) = limited {
+            log::debug!("{}: SO_SNDBUF cannot be set: {error}", self.peer);
+        }
+    }
+
     /// Waits for the first bytes of a request and reads them into the empty inbox; 0 at the end of
     /// the stream. While it waits there is no buffer of more than [`KEPT_BUFFER`].
     pub(super) async fn first_bytes(&mut self, patience: Duration) -> Result<usize, Cut> {
@@ -114,6 +123,16 @@ impl Wire {
         parts: [&[u8]; N],
         patience: Duration,
     ) -> Result<(), Cut> {
+        self.write_until(Phase::Ended, parts, patience).await
+    }
+
+    /// The same, given up when the server reaches `phase`.
+    pub(super) async fn write_until<const N: usize>(
+        &self,
+        phase: Phase,
+        parts: [&[u8]; N],
+        patience: Duration,
+    ) -> Result<(), Cut> {
         let mut slices = parts.map(IoSlice::new);
         let mut left = slices.as_mut_slice();
         // Takes away those in front that are empty.
@@ -136,7 +155,7 @@ impl Wire {
             }
             Poll::Ready(Ok::<(), io::Error>(()))
         });
-        self.deadline.guard(Phase::Ended, writing).await??;
+        self.deadline.guard(phase, writing).await??;
         Ok(())
     }
 

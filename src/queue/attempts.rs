@@ -89,7 +89,7 @@ impl Core {
         new.phase = Phase::Running;
         new.dispatched_ms = Some(self.wall().as_millis());
         let wait = self.wait_of(old);
-        batch.put_task(id, Some(old), &new);
+        self.put_task(id, Some(old), &new, batch);
         let cancellation = Arc::new(Cancellation::default());
         let Some(lane) = self.lanes.get_mut(&new.lane) else {
             return Ok(None);
@@ -185,7 +185,7 @@ impl Core {
                 let due_ms = self.time.now().after(pause).as_millis();
                 new.phase = Phase::Waiting;
                 new.due_ms = Some(due_ms);
-                batch.put_task(*task, Some(old), &new);
+                self.put_task(*task, Some(old), &new, batch);
                 if let Some(lane) = self.lanes.get_mut(&new.lane) {
                     lane.is_due_at(due_ms);
                     lane.is_changed = true;
@@ -223,7 +223,7 @@ impl Core {
                 }
             }
         }
-        batch.put_task(*task, Some(old), &new);
+        self.put_task(*task, Some(old), &new, batch);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {
             match new.due_ms {
                 Some(due_ms) if !was_fresh => lane.is_due_at(due_ms),
@@ -248,7 +248,7 @@ impl Core {
         new.due_ms = None;
         new.ended_ms = Some(self.wall().as_millis());
         new.ended_steady_ms = Some(now.as_millis());
-        batch.put_task(id, Some(old), &new);
+        self.put_task(id, Some(old), &new, batch);
         self.task_sweep.note(now, self.settings.retention);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {
             lane.waiting = lane.waiting.saturating_sub(1);

@@ -19,6 +19,7 @@ use super::own_time::OwnTime;
 use super::retention::Sweep;
 use super::{Error, backoff};
 use crate::clock::{Clock, Timestamp, duration_millis, monotonic};
+use crate::feed::Change;
 use crate::id::{Id, IdSource};
 use crate::metrics::Registry;
 use crate::store::record::LaneNumber;
@@ -85,6 +86,8 @@ pub struct Effects {
     /// How many events wait to be matched, and the id that none of them is below, where that
     /// changed.
     pub backlog: Option<(u64, Id)>,
+    /// Tasks and events that are new or in another state, in order.
+    pub changes: Vec<Change>,
     /// Whether retention deleted something.
     pub has_deleted: bool,
 }

@@ -54,7 +54,7 @@ impl Core {
             (id, old.created_ms)
         } else {
             let id = EventId(self.ids.next(self.wall()));
-            batch.put_event(id, None, &new_record(new, now_ms));
+            self.put_event(id, None, &new_record(new, now_ms), batch);
             batch.put_event_texts(id, &new.attributes_json, &new.payload);
             batch.put_delivery(&hash, id);
             self.backlog.add();
@@ -244,7 +244,7 @@ impl Core {
             ..old.clone()
         };
         change(&mut new);
-        batch.put_event(id, Some(old), &new);
+        self.put_event(id, Some(old), &new, batch);
         self.backlog.moves(Some(old.stage), Some(stage));
         self.count_end(stage);
         if old.stage == Stage::Received {

@@ -45,6 +45,8 @@ pub(super) struct Running {
 pub(super) struct Lane {
     pub(super) number: LaneNumber,
     pub(super) worker: WorkerName,
+    /// The same for those who are told of its tasks.
+    pub(super) shared_name: Arc<str>,
     /// Tasks that are pending or dispatched.
     pub(super) waiting: u64,
     pub(super) completed: u64,
@@ -81,6 +83,7 @@ impl Lane {
     pub(super) fn new(number: LaneNumber, worker: WorkerName, cursor: Id) -> Self {
         Self {
             number,
+            shared_name: worker.as_str().into(),
             worker,
             waiting: 0,
             completed: 0,

@@ -21,6 +21,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod faults;
+mod following;
 mod inbox;
 mod lane;
 mod leftover;
@@ -45,6 +46,7 @@ pub use claim::{Cancellation, Claim, Granted, Work};
 pub use command::{Decision, PutBack, RetryPolicy, Settings};
 pub use deliveries::{EventFilter, EventPage, Receipt};
 pub use error::Error;
+pub use following::EventHead;
 pub use overview::{EventCounts, LaneCounts, Overview, TaskCounts};
 
 use self::board::Board;
@@ -55,6 +57,7 @@ use self::readers::Readers;
 use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::feed::Feed;
 use crate::metrics::Registry;
 use crate::store::{self, Snapshot, Store};
 use crate::task::{NewTask, State, Task, TaskId};
@@ -101,6 +104,7 @@ pub struct Queue {
 struct Inner {
     inbox: Arc<Inbox>,
     board: Arc<Board>,
+    feed: Feed,
     readers: Readers,
     drain: Drain,
     run: u64,
@@ -141,11 +145,16 @@ impl Queue {
         };
         let readers = Readers::start(&store).map_err(threads)?;
         let metrics = Arc::clone(core.metrics());
-        let (for_writer, shown) = (Arc::clone(&inbox), Arc::clone(&board));
-        writer::start(core, store, for_writer, shown, drain.clone()).map_err(threads)?;
+        let feed = Feed::default();
+        let told = writer::Told {
+            board: Arc::clone(&board),
+            feed: feed.clone(),
+        };
+        writer::start(core, store, Arc::clone(&inbox), told, drain.clone()).map_err(threads)?;
         let inner = Inner {
             inbox,
             board,
+            feed,
             readers,
             drain,
             run,

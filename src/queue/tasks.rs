@@ -79,7 +79,7 @@ impl Core {
         lane.may_have_more = true;
         lane.is_stirred = true;
         lane.is_changed = true;
-        batch.put_task(id, None, &record);
+        self.put_task(id, None, &record, batch);
         batch.put_text(id, Text::Prompt, &task.prompt);
         if let Some(context) = &task.context {
             batch.put_text(id, Text::Context, context);
@@ -158,7 +158,7 @@ impl Core {
         if let Some(bytes) = new.error_bytes.take() {
             batch.remove_text(id, Text::Error, bytes);
         }
-        batch.put_task(id, Some(&old), &new);
+        self.put_task(id, Some(&old), &new, batch);
         if let Some(lane) = self.lanes.get_mut(&new.lane) {
             lane.failed = lane.failed.saturating_sub(1);
             lane.waiting = lane.waiting.saturating_add(1);

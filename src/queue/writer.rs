@@ -23,6 +23,7 @@ use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
 use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
+use crate::feed::Feed;
 use crate::store::{self, Store};
 
 /// A pause between two looks at whether the engine has written out what it holds.
@@ -31,14 +32,21 @@ const ENGINE_PAUSE: Duration = Duration::from_millis(2);
 /// Looks at it between two looks for its failure.
 const ENGINE_LOOKS: u32 = 128;
 
+/// Who is told of what a group did, as soon as it is durable.
+pub(super) struct Told {
+    pub(super) board: Arc<Board>,
+    pub(super) feed: Feed,
+}
+
 /// Starts the writer, its watchdog and its reclaimer. The writer ends when the inbox is closed and empty.
 pub(super) fn start(
     core: Core,
     store: Store,
     inbox: Arc<Inbox>,
-    board: Arc<Board>,
+    told: Told,
     drain: Drain,
 ) -> std::io::Result<()> {
+    let Told { board, feed } = told;
     let watch = Arc::new(Watch::default());
     let watchdog = Watchdog {
         store: store.clone(),
@@ -57,6 +65,7 @@ pub(super) fn start(
         store,
         inbox,
         board,
+        feed,
         drain,
         watch,
         reclaimer,
@@ -82,6 +91,7 @@ struct Writer {
     store: Store,
     inbox: Arc<Inbox>,
     board: Arc<Board>,
+    feed: Feed,
     drain: Drain,
     watch: Arc<Watch>,
     reclaimer: Reclaimer,
@@ -153,8 +163,9 @@ impl Writer {
             }
             return Err(failure);
         }
-        let effects = self.core.take_effects();
+        let mut effects = self.core.take_effects();
         self.board.update(&effects);
+        self.feed.publish(std::mem::take(&mut effects.changes));
         if effects.has_deleted {
             self.reclaimer.wake();
         }

@@ -11,7 +11,7 @@ use crate::worker::{Worker, WorkerName};
 
 /// A roster of all workers there are, with a line in the log for what an operator should know.
 pub(super) async fn fill(config: &Config, queue: &Queue) -> Roster {
-    let roster = Roster::new();
+    let roster = Roster::told_of_in(queue.feed().clone());
     put_all(&roster, &config.workers, queue).await;
     let all = roster.all();
     if all.is_empty() {

@@ -148,7 +148,7 @@ fn only_the_clock_reads_time() {
 fn rooms_call_in_one_direction() {
     let pure = ["clock", "event", "id", "secret", "task", "worker"];
     let upper = [
-        "api", "cli", "config", "dispatch", "http", "queue", "roster", "source", "store",
+        "api", "cli", "config", "dispatch", "feed", "http", "queue", "roster", "source", "store",
     ];
     let forbidden: Vec<(&str, Vec<&str>)> = vec![
         ("api", vec!["dispatch", "store", "cli"]),
@@ -213,6 +213,7 @@ fn rooms_call_in_one_direction() {
         ("source", vec!["clock", "event", "secret"]),
         ("backup", vec![]),
         ("metrics", vec!["clock"]),
+        ("feed", vec!["clock", "event", "id", "task", "worker"]),
     ];
     for source in sources() {
         let own = room(&source.path);

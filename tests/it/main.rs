@@ -62,6 +62,7 @@ mod secrets;
 mod senders;
 mod shell;
 mod slow_peers;
+mod stream;
 mod strictness;
 mod task_lists;
 mod tasks;

@@ -72,6 +72,9 @@ impl Service for Toy {
             }
             "/large" => Reply::json(200, vec![b'x'; LARGE]),
             "/gone" => Reply::empty(204),
+            path if path.starts_with("/stream/live/") => {
+                Reply::live_stream("text/plain", streams::pieces(self, path))
+            }
             path if path.starts_with("/stream/") => {
                 Reply::stream(200, "text/plain", streams::pieces(self, path))
             }

@@ -6,6 +6,7 @@ use smol::stream::unfold;
 
 use super::lifecycle::reset;
 use super::*;
+use crate::clock::monotonic;
 
 /// Bytes of each piece of `/stream/endless`.
 const PIECE: usize = 64 * 1024;
@@ -145,4 +146,47 @@ fn a_stream_that_outlasts_the_grace_is_dropped() {
     server.join();
     let text = rest(&mut stream);
     assert!(text.ends_with("\r\n\r\n7\r\npiece 0\r\n"), "{text}");
+}
+
+#[test]
+fn a_live_stream_that_nobody_takes_does_not_hold_up_the_end() {
+    let mut server = Running::with(Options {
+        grace: Duration::from_secs(60),
+        ..options()
+    });
+    let mut deaf = server.connect();
+    let ask = get("/stream/live/endless");
+    deaf.write_all(ask.as_bytes()).unwrap();
+    deaf.read_exact(&mut vec![0; PIECE]).unwrap();
+    let begun = monotonic();
+    server.drain.begin(Cause::Asked);
+    server.settled.notify(usize::MAX);
+    server.join();
+    let taken = monotonic().duration_since(begun);
+    assert!(taken < Duration::from_secs(20), "{taken:?}");
+    // The kernel held little of it for its client.
+    let made = server.toy.made.load(Ordering::SeqCst);
+    assert!(made < 8 * 1024 * 1024 / PIECE, "{made} pieces");
+}
+
+#[test]
+fn a_stream_is_not_cut_as_an_idle_connection_is() {
+    let idle = Duration::from_millis(50);
+    let server = Running::with(Options {
+        timing: Timing { idle, ..timing() },
+        ..options()
+    });
+    let entered = server.toy.entered.listen();
+    let mut quiet = server.connect();
+    quiet
+        .write_all(get("/stream/live/quiet").as_bytes())
+        .unwrap();
+    smol::block_on(entered);
+    let mut text = Vec::new();
+    quiet
+        .set_read_timeout(Some(Duration::from_millis(600)))
+        .unwrap();
+    let ended = quiet.read_to_end(&mut text);
+    assert!(ended.is_err(), "{}", String::from_utf8_lossy(&text));
+    assert!(text.ends_with(b"7\r\npiece 0\r\n"));
 }

@@ -132,6 +132,49 @@ pub struct Task {
     pub event: Option<EventId>,
 }
 
+/// One attempt of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number, 1 for the first. One that was refused shares it with the next one.
+    pub number: u32,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; absent while it runs, and where a crash broke it off.
+    pub ended_at: Option<Timestamp>,
+    /// How it came out; absent while it runs.
+    pub outcome: Option<Outcome>,
+    /// Why it did not complete the task.
+    pub error: Option<String>,
+}
+
+/// How an attempt came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The worker gave a result.
+    Completed,
+    /// It failed.
+    Failed,
+    /// The worker did not take it.
+    Refused,
+    /// A crash or a drain broke it off.
+    BrokenOff,
+    /// The task was cancelled meanwhile.
+    Cancelled,
+}
+
+impl Outcome {
+    /// `completed`, `failed`, `refused`, `broken_off` or `cancelled`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::BrokenOff => "broken_off",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A task that is not stored yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {

@@ -7,6 +7,7 @@
 //! Bounded by the limits of bodies here, by the budget for everything that is read to be shown,
 //! and by the queue's own bounds.
 
+mod attempts;
 mod auth;
 mod backup;
 mod change;
@@ -216,6 +217,7 @@ impl Api {
             Endpoint::ShowTask => self.show_task(&head, segment).await,
             Endpoint::CancelTask => self.cancel_task(segment).await,
             Endpoint::RetryTask => self.retry_task(segment).await,
+            Endpoint::ListAttempts => self.list_attempts(segment).await,
             Endpoint::ListTasks => self.list_tasks(&head).await,
             Endpoint::ListWorkers => self.list_workers().await,
             Endpoint::PutWorker => self.put_worker(segment, &body).await,

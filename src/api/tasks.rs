@@ -221,7 +221,7 @@ impl Listed for Task {
 }
 
 /// The task that a path names; what is no id names none.
-fn task_id(segment: &str) -> Result<TaskId, ApiError> {
+pub(super) fn task_id(segment: &str) -> Result<TaskId, ApiError> {
     segment.parse().map_err(|right| {
         ApiError::new(
             404,

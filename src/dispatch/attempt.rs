@@ -218,11 +218,12 @@ async fn settle(
         }
         End::Stopped(Stop::Drain) => {
             log::info!("{about}: broken off, the server stops; the task is pending again");
-            return claim.put_back(PutBack::BrokenOff).await;
+            let reason = "the server stopped".to_owned();
+            return claim.put_back(PutBack::BrokenOff { reason }).await;
         }
         End::NotStarted => {
             log::info!("{about}: not started, the server stops; the task is pending again");
-            return claim.put_back(PutBack::Refused).await;
+            return claim.put_back(PutBack::NotStarted).await;
         }
         // A moment later the disk may answer again, so the claim is not put back to be tried again
         // at once.
@@ -265,14 +266,15 @@ async fn settle(
                 Written(pause),
                 logged(&reason)
             );
-            claim.put_back(PutBack::Refused).await
+            claim.put_back(PutBack::Refused { reason }).await
         }
         Outcome::NoMemory => {
             let reason = "limits.memory leaves no room for its result";
             let pause = lane.health.refused(None, reason, monotonic());
             log::warn!("{about}: put back for {}: {reason}", Written(pause));
             // Counted as started, so that it does not go on like this for ever.
-            claim.put_back(PutBack::BrokenOff).await
+            let reason = reason.to_owned();
+            claim.put_back(PutBack::BrokenOff { reason }).await
         }
     }
 }

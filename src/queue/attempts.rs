@@ -7,11 +7,12 @@ use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Attempt, Outcome, PutBack, RetryPolicy};
 use super::core::{BROKEN_OFF_MAX, Core, is_due};
 use super::events::cut;
+use super::history::note_crash;
 use super::lane::{Lane, READY_MAX, Running};
 use super::{Error, backoff};
 use crate::store::keys::Text;
 use crate::store::record::{LaneNumber, Phase, TaskRecord};
-use crate::store::{self, Batch};
+use crate::store::{self, Batch, Ending};
 use crate::task::TaskId;
 
 /// Bytes of an error that are kept.
@@ -71,6 +72,7 @@ impl Core {
     ) -> Result<Option<Granted>, store::Error> {
         let mut new = old.clone();
         if old.phase == Phase::Running {
+            note_crash(id, old, &mut new, batch)?;
             new.broken_off = new.broken_off.saturating_add(1);
             if new.broken_off >= BROKEN_OFF_MAX {
                 self.end_broken_off(id, old, new, batch)?;
@@ -179,6 +181,7 @@ impl Core {
         new.broken_off = 0;
         new.failures = new.failures.saturating_add(1);
         put_error(*task, &mut new, error, batch);
+        self.note_attempt(*task, old, &mut new, (Ending::Failed, Some(error)), batch)?;
         match policy {
             Some(policy) if new.failures < policy.max_attempts => {
                 let pause = backoff::pause(policy, new.failures, self.random.f64());
@@ -199,7 +202,7 @@ impl Core {
     pub(super) fn put_back(
         &mut self,
         stopped: &Stopped,
-        how: PutBack,
+        how: &PutBack,
         batch: &mut Batch<'_>,
     ) -> Result<(), store::Error> {
         let Stopped {
@@ -209,14 +212,22 @@ impl Core {
         } = stopped;
         let mut new = old.clone();
         new.phase = Phase::Waiting;
+        let ending = match how {
+            PutBack::Refused { reason } => Some((Ending::Refused, Some(reason.as_str()))),
+            PutBack::NotStarted => None,
+            PutBack::BrokenOff { reason } => Some((Ending::BrokenOff, Some(reason.as_str()))),
+        };
+        if let Some(ending) = ending {
+            self.note_attempt(*task, old, &mut new, ending, batch)?;
+        }
         match how {
-            PutBack::Refused => {
+            PutBack::Refused { .. } | PutBack::NotStarted => {
                 new.attempts = new.attempts.saturating_sub(1);
                 if new.attempts == 0 {
                     new.dispatched_ms = None;
                 }
             }
-            PutBack::BrokenOff => {
+            PutBack::BrokenOff { .. } => {
                 new.broken_off = new.broken_off.saturating_add(1);
                 if new.broken_off >= BROKEN_OFF_MAX {
                     return self.end_broken_off(*task, old, new, batch);

@@ -157,9 +157,11 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_finished {
             let how = if self.is_started {
-                PutBack::BrokenOff
+                PutBack::BrokenOff {
+                    reason: "the server gave it up".to_owned(),
+                }
             } else {
-                PutBack::Refused
+                PutBack::NotStarted
             };
             self.queue.finish_unheard(Command::PutBack {
                 attempt: self.granted.attempt,

@@ -112,6 +112,7 @@ impl Command {
             Self::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
             Self::Complete { result, .. } => result.len(),
             Self::Fail { error, .. } => error.len(),
+            Self::PutBack { how, .. } => how.text_bytes(),
             Self::SaveWorker { json, .. } => json.len(),
             Self::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
             Self::Settle { decision, .. } | Self::Replay { decision, .. } => match decision {
@@ -222,12 +223,29 @@ pub struct RetryPolicy {
 }
 
 /// Why an attempt is put back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutBack {
-    /// The worker did not take it (429, 503), or it never started: the attempt does not count.
-    Refused,
+    /// The worker did not take it (429, 503): the attempt does not count.
+    Refused {
+        /// What the worker said.
+        reason: String,
+    },
+    /// The worker was never asked: there was no attempt.
+    NotStarted,
     /// The server broke it off (drain): it counts as started, not as failed.
-    BrokenOff,
+    BrokenOff {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl PutBack {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Refused { reason } | Self::BrokenOff { reason } => reason.len(),
+            Self::NotStarted => 0,
+        }
+    }
 }
 
 /// The queue's limits.

@@ -167,7 +167,7 @@ impl Core {
             }),
             Command::PutBack { attempt, how } => {
                 self.conclude(attempt, batch, |core, stopped, batch| {
-                    core.put_back(stopped, how, batch)
+                    core.put_back(stopped, &how, batch)
                 })
             }
             Command::Cancel(id) => self.cancel(id, batch),

@@ -22,6 +22,7 @@ mod events;
 #[cfg(test)]
 mod faults;
 mod following;
+mod history;
 mod inbox;
 mod lane;
 mod leftover;

@@ -6,12 +6,13 @@ use super::Error;
 use super::attempts::put_error;
 use super::command::{Answer, Outcome};
 use super::core::Core;
+use super::history::note_crash;
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::id::Id;
 use crate::store::keys::Text;
 use crate::store::record::{KeyRecord, Phase, TaskRecord};
-use crate::store::{self, Batch};
+use crate::store::{self, Batch, Ending};
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
 
@@ -74,6 +75,7 @@ impl Core {
             key_hash: hash,
             event: event.map(|event| *event.0.as_bytes()),
             ended_steady_ms: None,
+            attempts_bytes: None,
         };
         lane.waiting = lane.waiting.saturating_add(1);
         lane.may_have_more = true;
@@ -122,14 +124,21 @@ impl Core {
             let state = old.state(self.store.run());
             return Ok(Err(Error::AlreadyEnded { task: id, state }));
         }
+        let mut new = old.clone();
+        let mut is_running = false;
         if let Some(lane) = self.lanes.get_mut(&old.lane) {
             lane.put_back.remove(&id);
             if let Some(running) = lane.stop(id) {
+                is_running = true;
                 self.effects.running.push((id, false));
                 self.effects.cancelled.push(running.cancellation);
             }
         }
-        let mut new = old.clone();
+        if is_running {
+            self.note_attempt(id, &old, &mut new, (Ending::Cancelled, None), batch)?;
+        } else if old.phase == Phase::Running {
+            note_crash(id, &old, &mut new, batch)?;
+        }
         put_error(id, &mut new, CANCELLED, batch);
         self.end(id, &old, new, Phase::Failed, batch)?;
         Ok(Ok(Outcome::Done))

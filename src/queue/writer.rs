@@ -271,7 +271,7 @@ impl Writer {
                 let attempt = granted.attempt;
                 let command = Command::PutBack {
                     attempt,
-                    how: PutBack::Refused,
+                    how: PutBack::NotStarted,
                 };
                 let _ = self.inbox.send(Request::new(command, Reply::Nobody));
             }

@@ -93,7 +93,7 @@ impl<'a> Batch<'a> {
         self.move_index(present, keys::index_of(id, new));
     }
 
-    /// Removes a task with its texts, index rows and idempotency key.
+    /// Removes a task with its texts, ended attempts, index rows and idempotency key.
     pub fn delete_task(&mut self, id: TaskId, old: &TaskRecord) {
         self.remove(Space::Tasks, id.0.as_bytes().to_vec());
         for key in keys::index_of(id, old) {
@@ -106,6 +106,9 @@ impl<'a> Batch<'a> {
             if let Some(bytes) = kind.bytes_in(old) {
                 self.remove_text(id, kind, bytes);
             }
+        }
+        if old.attempts_bytes.is_some() {
+            self.remove_attempts(id);
         }
     }
 

@@ -89,6 +89,7 @@ fn whole() -> Whole {
             key_hash: None,
             event: None,
             ended_steady_ms: None,
+            attempts_bytes: None,
         };
         batch.put_task(id, None, &record);
         batch.put_text(id, Text::Prompt, &prompt);

@@ -6,6 +6,7 @@
 //! | `tasks` | id | [`TaskRecord`] |
 //! | `texts` | id of a task, kind | prompt, context, result or error, or the first piece of it |
 //! | `events` | id | [`EventRecord`] |
+//! | `texts` | id of a task, `h` | [`AttemptsRecord`](super::AttemptsRecord) |
 //! | `texts` | id of an event, kind | attributes, or the prompt that waits to be approved |
 //! | `texts` | one of these, number from 1 on (3 bytes) | a further piece of a long text |
 //! | `texts` | id of an event, `y`, number | a piece of the payload |
@@ -129,6 +130,11 @@ pub(super) const WORKERS: &[u8] = b"w";
 /// `texts`: id, kind.
 pub(super) fn text(id: TaskId, kind: Text) -> Vec<u8> {
     joined(&[id.0.as_bytes(), &[kind.tag()]])
+}
+
+/// `texts`: id of a task, `h`.
+pub(super) fn attempts(id: TaskId) -> Vec<u8> {
+    joined(&[id.0.as_bytes(), b"h"])
 }
 
 /// `index`: `w`, lane, shelf, id.

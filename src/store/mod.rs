@@ -8,6 +8,7 @@
 //! Every commit is synced before the next one is written, so at most the last batch of a journal
 //! can be torn; `journal` builds its check on that.
 
+mod attempts;
 mod batch;
 pub mod check;
 mod creation;
@@ -40,6 +41,7 @@ use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 
+pub use attempts::{ATTEMPTS_MAX, AttemptsRecord, EndedAttempt, Ending};
 pub use batch::Batch;
 pub use error::Error;
 pub use events::{EventListing, ListedEvents};
@@ -52,7 +54,7 @@ use self::engine::{index_options, opening, row_options, text_options};
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 5;
+pub(crate) const SCHEMA_VERSION: u32 = 6;
 
 /// The keyspace that a data directory has since this version of the schema.
 const EVENTS_SINCE: (&str, u32) = ("events", 2);

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use super::AttemptsRecord;
 use super::payload::{self, PIECE_BYTES, Payload};
 use super::record::{
     ClockRecord, EventCounts, EventRecord, KeyRecord, LaneRecord, Row, TaskRecord, decode, encode,
@@ -21,6 +22,7 @@ pub fn record_decode(input: &[u8]) {
     row::<EventRecord>(input);
     row::<EventCounts>(input);
     row::<ClockRecord>(input);
+    row::<AttemptsRecord>(input);
     let Some((head, bytes)) = input.split_first_chunk::<4>() else {
         return;
     };

@@ -70,17 +70,21 @@ pub struct TaskRecord {
     /// When it completed or failed by the store's own time, which decides how long it is kept.
     /// Since version 3; before, `ended_ms` did.
     pub ended_steady_ms: Option<u64>,
+    /// Bytes of the row of its ended attempts, if it has one. Since version 4; of attempts that ended
+    /// before, there is none.
+    pub attempts_bytes: Option<u64>,
 }
 
 impl Row for TaskRecord {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn upgraded(version: u8, body: &[u8]) -> Option<Vec<u8>> {
-        // Version 1 ends in front of `event`, version 2 behind it; a zero is a field without a
-        // value.
+        // Version 1 ends in front of `event`, version 2 behind it, version 3 behind the field after that; a
+        // zero is a field without a value.
         match version {
-            1 => Some([body, &[0, 0]].concat()),
-            2 => Some([body, &[0]].concat()),
+            1 => Some([body, &[0, 0, 0]].concat()),
+            2 => Some([body, &[0, 0]].concat()),
+            3 => Some([body, &[0]].concat()),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use mecha::event::{self, Attribute};
 use mecha::queue::{Error, EventCounts, EventFilter, Filter, Queue, Settings};
 use mecha::store::Store;
 use mecha::store::check::{Problems, check};
-use mecha::task::{Idempotency, State, Task};
+use mecha::task::{Idempotency, Outcome, State, Task};
 use tempfile::TempDir;
 
 const BODY: &[u8] = br#"{"prompt":"wait","worker":"idle","context":{"k": "v"}}"#;
@@ -282,6 +282,71 @@ fn a_data_directory_of_version_5_is_read() {
     queue.close();
     let report = check(dir.path()).unwrap();
     assert_eq!(report.problems, Problems::default());
+}
+
+/// In version 6 tasks have their ended attempts. Of those of an earlier version nothing is known but what
+/// their records say.
+#[test]
+fn a_data_directory_of_version_6_is_read() {
+    let (_dir, queue) = opened(6, A_MILLENNIUM, Clock::system());
+    let (_older_dir, older) = opened(3, A_MILLENNIUM, Clock::system());
+    smol::block_on(async {
+        let broken_off = (1, Some(Outcome::BrokenOff), false);
+        assert_eq!(
+            attempts(&queue).await,
+            [
+                ("left".to_owned(), vec![broken_off]),
+                (
+                    "cancelled".to_owned(),
+                    vec![(1, Some(Outcome::Cancelled), false)]
+                ),
+                ("bad".to_owned(), vec![(1, Some(Outcome::Failed), true)]),
+                (
+                    "twice".to_owned(),
+                    vec![
+                        (1, Some(Outcome::Failed), true),
+                        (2, Some(Outcome::Failed), true),
+                        (3, Some(Outcome::Completed), false),
+                    ]
+                ),
+                (
+                    "once".to_owned(),
+                    vec![(1, Some(Outcome::Completed), false)]
+                ),
+            ]
+        );
+        assert_eq!(
+            attempts(&older).await,
+            [
+                (
+                    "Review #1".to_owned(),
+                    vec![(1, Some(Outcome::Completed), false)]
+                ),
+                ("wait".to_owned(), vec![]),
+                ("hang".to_owned(), vec![broken_off]),
+                ("bad".to_owned(), vec![]),
+                (
+                    "ok 1".to_owned(),
+                    vec![(1, Some(Outcome::Completed), false)]
+                ),
+            ]
+        );
+    });
+    queue.close();
+    older.close();
+}
+
+/// The prompt of each task, newest first, and its attempts: number, outcome, whether there is an error.
+async fn attempts(queue: &Queue) -> Vec<(String, Vec<(u32, Option<Outcome>, bool)>)> {
+    let mut found = Vec::new();
+    for task in tasks(queue).await {
+        let attempts = queue.attempts(task.id).await.unwrap().unwrap();
+        let shown = attempts
+            .iter()
+            .map(|attempt| (attempt.number, attempt.outcome, attempt.error.is_some()));
+        found.push((task.prompt, shown.collect()));
+    }
+    found
 }
 
 /// A queue over a copy of the fixture of that version, and where the copy is.

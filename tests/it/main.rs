@@ -14,6 +14,7 @@
 )]
 
 mod allocator;
+mod attempts;
 mod auth;
 mod backup;
 mod backup_faults;

@@ -93,7 +93,8 @@ impl Told {
         first.complete("{\"n\":1}".to_owned(), nothing()).await?;
         self.ended.insert(id, State::Completed);
         second.fail("no".to_owned(), Some(AT_ONCE)).await?;
-        third.put_back(PutBack::BrokenOff).await?;
+        let reason = "the test wants it".to_owned();
+        third.put_back(PutBack::BrokenOff { reason }).await?;
         let claims = queue.claim(&worker(), 1).await?;
         for claim in claims {
             let attempt = (claim.task(), claim.attempt());

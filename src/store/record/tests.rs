@@ -1,6 +1,7 @@
 //! Rows of every version, byte by byte.
 
 use super::*;
+use crate::store::{AttemptsRecord, EndedAttempt, Ending};
 
 fn record() -> TaskRecord {
     TaskRecord {
@@ -22,6 +23,7 @@ fn record() -> TaskRecord {
         key_hash: Some([7; 16]),
         event: None,
         ended_steady_ms: None,
+        attempts_bytes: None,
     }
 }
 
@@ -48,17 +50,31 @@ fn rows_of_version_1_and_2_are_read() {
 }
 
 #[test]
-fn rows_of_version_3_are_pinned() {
-    let of_an_event = TaskRecord {
-        event: Some([b'e'; 16]),
+fn rows_of_version_3_are_read() {
+    let third = [vec![3], body_of_version_1(), vec![0, 1, 5]].concat();
+    let ended = TaskRecord {
         ended_steady_ms: Some(5),
         ..record()
     };
+    assert_eq!(decode::<TaskRecord>(&third, "row").unwrap(), ended);
+}
+
+#[test]
+fn rows_of_version_4_are_pinned() {
+    let of_an_event = TaskRecord {
+        event: Some([b'e'; 16]),
+        ended_steady_ms: Some(5),
+        attempts_bytes: Some(6),
+        ..record()
+    };
     for (row, end) in [
-        (record(), vec![0, 0]),
-        (of_an_event, [vec![1], vec![b'e'; 16], vec![1, 5]].concat()),
+        (record(), vec![0, 0, 0]),
+        (
+            of_an_event,
+            [vec![1], vec![b'e'; 16], vec![1, 5, 1, 6]].concat(),
+        ),
     ] {
-        let pinned = [vec![3], body_of_version_1(), end].concat();
+        let pinned = [vec![4], body_of_version_1(), end].concat();
         assert_eq!(encode(&row), pinned);
         assert_eq!(decode::<TaskRecord>(&pinned, "row").unwrap(), row);
     }
@@ -67,6 +83,31 @@ fn rows_of_version_3_are_pinned() {
         wall_ms: 300,
     };
     assert_eq!(encode(&clock), [1, 1, 0xac, 2]);
+}
+
+#[test]
+fn rows_of_ended_attempts_are_pinned() {
+    let attempts = AttemptsRecord {
+        ended: vec![
+            EndedAttempt {
+                number: 1,
+                started_ms: Some(2),
+                ended_ms: Some(3),
+                ending: Ending::Failed,
+                error: Some("e".to_owned()),
+            },
+            EndedAttempt {
+                number: 2,
+                started_ms: Some(4),
+                ended_ms: None,
+                ending: Ending::BrokenOff,
+                error: None,
+            },
+        ],
+    };
+    let pinned = [1, 2, 1, 1, 2, 1, 3, 0, 1, 1, b'e', 2, 1, 4, 0, 2, 0];
+    assert_eq!(encode(&attempts), pinned);
+    assert_eq!(decode::<AttemptsRecord>(&pinned, "row").unwrap(), attempts);
 }
 
 #[test]

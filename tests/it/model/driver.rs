@@ -18,7 +18,7 @@ use mecha::queue::command::{Attempt, Command, Outcome};
 use mecha::queue::core::Core;
 use mecha::queue::{Error, PutBack, RetryPolicy, Settings};
 use mecha::store::keys::Text;
-use mecha::store::{self, Listing, Store};
+use mecha::store::{self, ATTEMPTS_MAX, Ending, Listing, Store};
 use mecha::task::{Idempotency, NewTask, State, TaskId};
 use mecha::worker::WorkerName;
 
@@ -49,6 +49,10 @@ struct ModelTask {
     run: u64,
     key: Option<u32>,
     result: Option<String>,
+    /// A former run left an attempt under way, and nothing has been written of that yet.
+    was_left: bool,
+    /// Every attempt that ended otherwise than by completing it.
+    ended_attempts: Vec<(u32, Ending)>,
 }
 
 impl ModelTask {
@@ -67,7 +71,15 @@ impl ModelTask {
             run,
             key: None,
             result: None,
+            was_left: false,
+            ended_attempts: Vec::new(),
         }
+    }
+
+    /// The attempt under way, or the one that a former run left, has ended.
+    fn note_attempt(&mut self, ending: Ending) {
+        self.was_left = false;
+        self.ended_attempts.push((self.attempts, ending));
     }
 }
 
@@ -208,6 +220,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             if task.state == State::Dispatched {
                 task.state = State::Pending;
                 task.broken_off += 1;
+                task.was_left = true;
             }
         }
         self.compare_all();
@@ -390,11 +403,18 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             },
             4 => Command::PutBack {
                 attempt,
-                how: PutBack::Refused,
+                how: match self.choose(2) {
+                    0 => PutBack::NotStarted,
+                    _ => PutBack::Refused {
+                        reason: "not now".to_owned(),
+                    },
+                },
             },
             _ => Command::PutBack {
                 attempt,
-                how: PutBack::BrokenOff,
+                how: PutBack::BrokenOff {
+                    reason: "drain".to_owned(),
+                },
             },
         }
     }
@@ -502,6 +522,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 let task = self.model.tasks.get_mut(&attempt.task).unwrap();
                 task.broken_off = 0;
                 task.failures += 1;
+                task.note_attempt(Ending::Failed);
                 if policy.is_some_and(|policy| task.failures < policy.max_attempts) {
                     task.state = State::Pending;
                     // Jitter decides; the row tells, within these bounds.
@@ -513,12 +534,17 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             Command::PutBack { attempt, how } => {
                 let task = self.model.tasks.get_mut(&attempt.task).unwrap();
                 task.state = State::Pending;
+                match &how {
+                    PutBack::NotStarted => {}
+                    PutBack::Refused { .. } => task.note_attempt(Ending::Refused),
+                    PutBack::BrokenOff { .. } => task.note_attempt(Ending::BrokenOff),
+                }
                 match how {
-                    PutBack::Refused => {
+                    PutBack::Refused { .. } | PutBack::NotStarted => {
                         task.attempts -= 1;
                         self.model.refused.insert((attempt.task, attempt.number));
                     }
-                    PutBack::BrokenOff => {
+                    PutBack::BrokenOff { .. } => {
                         task.broken_off += 1;
                         if task.broken_off >= BROKEN_OFF_MAX {
                             self.end(attempt.task, State::Failed);
@@ -526,7 +552,15 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                     }
                 }
             }
-            Command::Cancel(id) => self.end(id, State::Failed),
+            Command::Cancel(id) => {
+                let task = self.model.tasks.get_mut(&id).unwrap();
+                if task.state == State::Dispatched {
+                    task.note_attempt(Ending::Cancelled);
+                } else if task.was_left {
+                    task.note_attempt(Ending::BrokenOff);
+                }
+                self.end(id, State::Failed);
+            }
             Command::Retry(id) => {
                 let steady = self.model.steady;
                 let task = self.model.tasks.get_mut(&id).unwrap();
@@ -616,6 +650,9 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         assert_eq!(Some(attempt.task), next, "it is another task's turn");
         let run = self.store.as_ref().unwrap().run();
         let task = self.model.tasks.get_mut(&attempt.task).unwrap();
+        if task.was_left {
+            task.note_attempt(Ending::BrokenOff);
+        }
         let last = if task.run == run {
             task.attempts
         } else {
@@ -639,6 +676,10 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         while let Some(id) = self.next_claimable(worker) {
             if self.model.tasks[&id].broken_off < BROKEN_OFF_MAX {
                 return;
+            }
+            let task = self.model.tasks.get_mut(&id).unwrap();
+            if task.was_left {
+                task.note_attempt(Ending::BrokenOff);
             }
             self.end(id, State::Failed);
         }
@@ -707,6 +748,10 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             snapshot.text(id, Text::Result, &record).unwrap(),
             task.result
         );
+        let ended = snapshot.ended_attempts(id, &record).unwrap();
+        let ended: Vec<_> = ended.iter().map(|a| (a.number, a.ending)).collect();
+        let gone = task.ended_attempts.len().saturating_sub(ATTEMPTS_MAX);
+        assert_eq!(ended, task.ended_attempts[gone..], "{id}");
         let has_error = snapshot.text(id, Text::Error, &record).unwrap().is_some();
         assert_eq!(has_error, record.error_bytes.is_some());
     }

@@ -6,7 +6,7 @@ use crate::id::Id;
 use crate::store::keys::{self, EventText, Text};
 use crate::store::payload::{self, PIECE_BYTES};
 use crate::store::record::{EventRecord, TaskRecord};
-use crate::store::{Error, text};
+use crate::store::{ATTEMPTS_MAX, Error, text};
 use crate::task::TaskId;
 
 /// Bytes of an id in front of a text's kind.
@@ -31,6 +31,18 @@ impl Audit<'_> {
                 );
                 self.wrong(format!("the {kind:?} of task {id}").to_lowercase(), detail);
             }
+        }
+        let attempts = self.length(&keys::attempts(id))?;
+        if attempts == record.attempts_bytes {
+            let ended = self.rows.ended_attempts(id, record)?;
+            if ended.len() > ATTEMPTS_MAX {
+                self.wrong(format!("the attempts of task {id}"), "there are too many");
+            }
+        } else {
+            self.wrong(
+                format!("the attempts of task {id}"),
+                "their length is another",
+            );
         }
         Ok(())
     }
@@ -70,6 +82,10 @@ impl Audit<'_> {
                 let task = self.rows.task(TaskId(id))?;
                 let bytes = task.zip(kind).and_then(|(task, kind)| kind.bytes_in(&task));
                 self.is_text_row(text, rest, bytes)?
+            }
+            b"h" => {
+                let task = self.rows.task(TaskId(id))?;
+                rest.is_empty() && task.is_some_and(|task| task.attempts_bytes.is_some())
             }
             b"a" => rest.is_empty() && self.rows.event(EventId(id))?.is_some(),
             b"m" => {

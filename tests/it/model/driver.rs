@@ -4,6 +4,8 @@
 
 #[path = "events.rs"]
 mod events;
+#[path = "told.rs"]
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
@@ -21,6 +23,7 @@ use mecha::store::keys::Text;
 use mecha::store::{self, ATTEMPTS_MAX, Ending, Listing, Store};
 use mecha::task::{Idempotency, NewTask, State, TaskId};
 use mecha::worker::WorkerName;
+use told::Told;
 
 const QUEUE_MAX: u64 = 12;
 /// What may pass while the process is down, as far as the store believes: a tenth of the retention.
@@ -129,6 +132,8 @@ pub(crate) struct Driver<C> {
     store: Option<Store>,
     core: Option<Core>,
     model: Model,
+    /// What was told of since the last start.
+    told: Told,
     last_ticket: u64,
 }
 
@@ -150,6 +155,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             store: None,
             core: None,
             model: Model::default(),
+            told: Told::default(),
             last_ticket: 0,
         };
         driver.open();
@@ -223,6 +229,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 task.was_left = true;
             }
         }
+        self.begin_to_listen();
         self.compare_all();
     }
 
@@ -282,6 +289,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
                 "a demand of {worker} is not met"
             );
         }
+        self.compare_told();
         self.compare_some();
     }
 
@@ -313,6 +321,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
     /// Takes over what the core did by itself at the end of the group.
     fn learn_effects(&mut self) {
         let effects = self.core.as_mut().unwrap().take_effects();
+        self.listen(effects.changes);
         self.learn_dues();
         for (ticket, granted) in effects.grants {
             let worker = *self

@@ -300,6 +300,19 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         (event.updated, event.kept_since) = now;
     }
 
+    /// Where each event stands.
+    pub(super) fn event_states(&self) -> BTreeMap<EventId, State> {
+        let events = self.model.events.all.iter();
+        events
+            .map(|(id, event)| (*id, self.state_of(event)))
+            .collect()
+    }
+
+    /// The task of an event.
+    pub(super) fn event_task(&self, id: EventId) -> Option<TaskId> {
+        self.model.events.all.get(&id)?.task
+    }
+
     pub(super) fn compare_events(&self) {
         let store = self.store.as_ref().unwrap();
         let core = self.core.as_ref().unwrap();

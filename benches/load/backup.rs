@@ -61,13 +61,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
         .fill(settings.pending)
         .await?;
     let server = Rc::new(Server::start(dir.path(), &config(OFFLINE, 1)).await?);
-    let load = Load {
-        addr: server.addr,
-        request: http::post_task(server.addr),
-        stamp_at: None,
-        framing: http::framing,
-        connections: 1,
-    };
+    let load = Load::new(server.addr, http::post_task(server.addr), http::framing);
     let (mut alone, mut beside) = <(Posts, Posts)>::default();
     let (mut seconds, mut rate) = <(Series, Series)>::default();
     let (mut before, mut server_peak, mut client_peak) = <(Series, Series, Series)>::default();

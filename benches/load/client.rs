@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,9 @@ use crate::report::per_second;
 /// What takes so much longer than planned hangs.
 const HANG_TIME: Duration = Duration::from_secs(60);
 
-/// Bytes of a reply at most.
-const REPLY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of room for a reply, which grows to the most that a reply may have.
+const REPLY_BYTES: usize = 64 << 10;
+const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// This part of a measurement's time is run before it, unmeasured.
 const WARM_UP: u32 = 8;
@@ -33,16 +35,12 @@ pub(crate) type Framing = fn(&[u8]) -> io::Result<Option<usize>>;
 /// What is sent to whom, again and again.
 #[derive(Clone)]
 pub(crate) struct Load {
-    /// Where to.
-    pub(crate) addr: SocketAddr,
-    /// The bytes of one request.
-    pub(crate) request: Rc<[u8]>,
-    /// Where in it a number of [`STAMP_LENGTH`] digits stands that differs in each.
-    pub(crate) stamp_at: Option<usize>,
-    /// How its reply is read and checked.
-    pub(crate) framing: Framing,
-    /// Connections at once.
-    pub(crate) connections: usize,
+    addr: SocketAddr,
+    request: Rc<[u8]>,
+    framing: Framing,
+    connections: usize,
+    stamp_at: Option<usize>,
+    letters: Range<usize>,
 }
 
 /// What a measurement gave.
@@ -56,6 +54,44 @@ pub(crate) struct Measured {
 }
 
 impl Load {
+    /// A request to `addr` on one connection, whose reply `framing` reads and checks.
+    pub(crate) fn new(addr: SocketAddr, request: Rc<[u8]>, framing: Framing) -> Self {
+        Self {
+            addr,
+            request,
+            framing,
+            connections: 1,
+            stamp_at: None,
+            letters: 0..0,
+        }
+    }
+
+    /// The same on so many connections at once.
+    pub(crate) fn with(&self, connections: usize) -> Self {
+        Self {
+            connections,
+            ..self.clone()
+        }
+    }
+
+    /// The same with a number of [`STAMP_LENGTH`] digits at that place which differs in each
+    /// request.
+    pub(crate) fn stamped(&self, at: usize) -> Self {
+        Self {
+            stamp_at: Some(at),
+            ..self.clone()
+        }
+    }
+
+    /// The same with other random letters in that range of each request, which do not get smaller
+    /// on disk.
+    pub(crate) fn lettered(&self, letters: Range<usize>) -> Self {
+        Self {
+            letters,
+            ..self.clone()
+        }
+    }
+
     /// Sends for `time`, after a short while that is not measured.
     pub(crate) async fn measure(
         &self,
@@ -113,12 +149,16 @@ impl Load {
             let mut connection = Connection::open(self.addr, self.framing).await?;
             let exchanged = Rc::clone(&exchanged);
             let (stamps, stamp_at) = (Rc::clone(&stamps), self.stamp_at);
-            let mut request = self.request.to_vec();
+            let (mut request, letters) = (self.request.to_vec(), self.letters.clone());
+            let mut random = fastrand::Rng::new();
             tasks.push(executor.spawn(async move {
                 loop {
                     if let Some(at) = stamp_at {
                         stamps.set(stamps.get().wrapping_add(1));
                         stamp(&mut request, at, stamps.get());
+                    }
+                    for byte in request.get_mut(letters.clone()).unwrap_or_default() {
+                        *byte = random.u8(b'a'..=b'z');
                     }
                     let sent = monotonic();
                     connection.exchange(&request).await?;
@@ -159,7 +199,7 @@ impl Connection {
         Ok(Self {
             stream,
             framing,
-            buffer: vec![0; REPLY_BYTES_MAX],
+            buffer: vec![0; REPLY_BYTES],
         })
     }
 
@@ -168,6 +208,9 @@ impl Connection {
         (&self.stream).write_all(request).await?;
         let mut filled = 0;
         loop {
+            if filled == self.buffer.len() && filled < REPLY_BYTES_MAX {
+                self.buffer.resize(filled.saturating_mul(2), 0);
+            }
             // The reply is never there yet, so a read before the wait would be in vain.
             self.stream.readable().await?;
             let room = self.buffer.get_mut(filled..).unwrap_or_default();

@@ -84,13 +84,8 @@ impl Figures {
         let limits = format!("[limits]\nconnections = {CONNECTIONS}\n");
         let config = config(OFFLINE, 1).replacen("[limits]\n", &limits, 1);
         let server = Server::start(dir.path(), &config).await?;
-        let load = |request, connections| Load {
-            addr: server.addr,
-            request,
-            stamp_at: None,
-            framing: http::framing,
-            connections,
-        };
+        let load =
+            |request, connections| Load::new(server.addr, request, http::framing).with(connections);
         let health = http::get(server.addr, "/health");
         load(health.clone(), 64).send(executor, WARM_UP).await?;
         let large = large_task(&server)?;

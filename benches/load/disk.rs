@@ -1,6 +1,6 @@
-//! What the disk itself can do.
+//! What the disk itself is and can do.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use mecha::clock::monotonic;
 
 use crate::client::{Measured, percentile};
+use crate::directory;
 use crate::report::per_second;
 
 /// About the bytes that a task takes in a journal.
@@ -33,4 +34,24 @@ pub(crate) fn append_and_sync(dir: &Path, time: Duration) -> io::Result<Measured
         p50: percentile(&mut latencies, 50),
         p99: percentile(&mut latencies, 99),
     })
+}
+
+/// The file system under the bench's directories, its device and its options.
+pub(crate) fn file_system() -> io::Result<String> {
+    let place = fs::canonicalize(directory::parent()?)?;
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let found = mounts
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            match fields.as_slice() {
+                [device, at, kind, options, ..] if place.starts_with(at) => {
+                    Some((at.len(), format!("{kind} ({device}, {options})")))
+                }
+                _ => None,
+            }
+        })
+        // Of two at the same place the later one is on top.
+        .max_by_key(|(length, _)| *length);
+    Ok(found.map_or_else(|| "an unknown file system".to_owned(), |(_, text)| text))
 }

@@ -1,21 +1,24 @@
 //! The whole way: a task is posted, stored, handed to an endpoint worker, and its result stored.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use async_io::Timer;
 use mecha::clock::monotonic;
 use smol::LocalExecutor;
 
-use crate::client::{Connection, Load, patiently, percentile};
+use crate::client::{Load, patiently, percentile};
+use crate::peer::{Peer, nginx};
 use crate::report::{self, Series, mebibytes, milliseconds, per_second};
 use crate::server::{Server, config};
-use crate::settings::Settings;
+use crate::summary::Target;
 use crate::worker::Worker;
-use crate::{directory, http};
+use crate::{Bench, directory, http, latency};
 
 /// Attempts of the worker at once, and connections that post.
-const CONCURRENCY: u32 = 64;
+pub(crate) const CONCURRENCY: u32 = 64;
 
 /// Tasks in one round.
 const TASKS: usize = 20_000;
@@ -27,112 +30,116 @@ const ROUND_PATIENCE: Duration = Duration::from_secs(300);
 /// enough to cost nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The pause in front of a task that finds an idle server.
-const IDLE_TIME: Duration = Duration::from_millis(10);
+/// A worker that costs almost nothing: nginx, or, where it is absent, threads of the bench.
+pub(crate) enum Cheap {
+    Nginx(Peer),
+    Own(Worker),
+}
+
+impl Cheap {
+    pub(crate) async fn start(dir: &Path) -> io::Result<Self> {
+        match nginx::start(dir, r#"{"status":"ok"}"#).await? {
+            Some(nginx) => Ok(Self::Nginx(nginx)),
+            None => Ok(Self::Own(Worker::start()?)),
+        }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Nginx(nginx) => nginx.addr,
+            Self::Own(worker) => worker.addr,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Nginx(_) => "nginx",
+            Self::Own(_) => "threads of the bench",
+        }
+    }
+}
 
 /// Measures and prints.
-pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<()> {
-    let dir = directory::on_disk()?;
+pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
+    let (dir, cheap_dir) = (directory::on_disk()?, directory::on_disk()?);
+    let cheap = Cheap::start(cheap_dir.path()).await?;
     let worker = Worker::start()?;
-    let server = Server::start(dir.path(), &config(worker.addr, CONCURRENCY)).await?;
+    let config = config(cheap.addr(), CONCURRENCY) + &latency::config(&worker);
+    let server = Server::start(dir.path(), &config).await?;
     let (mut completed, mut p50, mut p99) = <(Series, Series, Series)>::default();
-    for _ in 0..settings.rounds {
-        let round = complete_many(executor, &server, &worker);
+    for _ in 0..bench.settings.rounds {
+        let load = Load::new(server.addr, http::post_task(server.addr), http::framing);
+        let round = complete(bench.executor, &server, &load, TASKS);
         completed.push(patiently(ROUND_PATIENCE, round).await?);
-        server.process.quiet().await?;
-        let mut latencies = latencies(&server, &worker, settings.time).await?;
+        let mut latencies = latency::measure(&server, &worker, bench.settings.time).await?;
         p50.push(milliseconds(percentile(&mut latencies, 50)));
         p99.push(milliseconds(percentile(&mut latencies, 99)));
     }
     let peak = mebibytes(server.process.memory_peak()?);
+    let row = |name: &str, figure: String| vec![name.to_owned(), figure];
     report::table(
-        &["through an endpoint worker", "figure"],
         &[
-            vec![
-                "tasks completed/s, 64 at once".to_owned(),
-                completed.cell(0),
-            ],
-            vec![
-                "idle, from POST to the worker, p50, ms".to_owned(),
-                p50.cell(2),
-            ],
-            vec![
-                "idle, from POST to the worker, p99, ms".to_owned(),
-                p99.cell(2),
-            ],
-            vec![
-                "peak memory of the server, MiB".to_owned(),
-                format!("{peak:.1}"),
-            ],
+            &format!("through an endpoint worker, {}", cheap.name()),
+            "figure",
+        ],
+        &[
+            row("tasks completed/s, 64 at once", completed.cell(0)),
+            row("idle, from POST to the worker, p50, ms", p50.cell(2)),
+            row("idle, from POST to the worker, p99, ms", p99.cell(2)),
+            row("peak memory of the server, MiB", format!("{peak:.1}")),
         ],
     )?;
+    let summary = &mut bench.summary;
+    let at_least = Target::AtLeast(5_000.0);
+    summary.judge(
+        "tasks completed through a worker, 64 at once",
+        at_least,
+        "/s",
+        &completed,
+        0,
+    );
+    let idle = "idle, from POST to the worker";
+    summary.judge(&format!("{idle}, p50"), Target::AtMost(1.0), " ms", &p50, 2);
+    summary.judge(&format!("{idle}, p99"), Target::AtMost(5.0), " ms", &p99, 2);
     server.process.stop().await
 }
 
-/// Posts many tasks and waits until all are completed. Gives tasks per second.
-async fn complete_many(
+/// Sends tasks, as many at once as the worker takes, and waits until all are completed. Gives
+/// tasks per second.
+pub(crate) async fn complete(
     executor: &LocalExecutor<'static>,
     server: &Server,
-    worker: &Worker,
+    load: &Load,
+    tasks: usize,
 ) -> io::Result<f64> {
-    let load = Load {
-        addr: server.addr,
-        request: http::post_task(server.addr),
-        stamp_at: None,
-        framing: http::framing,
-        connections: usize::try_from(CONCURRENCY).map_err(io::Error::other)?,
-    };
-    let received_before = worker.tasks();
+    let connections = usize::try_from(CONCURRENCY).map_err(io::Error::other)?;
+    let load = load.with(connections);
     let began = monotonic();
-    load.send(executor, TASKS).await?;
+    load.send(executor, tasks).await?;
     while unended(server).await? > 0 {
         Timer::after(LOOK_INTERVAL).await;
     }
     let time = monotonic().duration_since(began);
-    let received = worker.tasks() - received_before;
-    if received != TASKS {
-        return Err(io::Error::other(format!(
-            "the worker received {received} tasks of {TASKS}"
-        )));
-    }
+    // All were acknowledged, so what is in no other state is completed.
     for state in ["pending", "dispatched", "failed"] {
         let listed = server.get(&format!("/tasks?limit=1&state={state}")).await?;
         if listed != "[]" {
             return Err(io::Error::other(format!("a task is {state}: {listed}")));
         }
     }
-    Ok(per_second(TASKS, time))
+    Ok(per_second(tasks, time))
 }
 
-/// Pending and running tasks, as `GET /workers` has them.
-async fn unended(server: &Server) -> io::Result<u64> {
-    let workers = server.get("/workers").await?;
-    let workers: serde_json::Value = serde_json::from_str(&workers)?;
-    let count = |name| {
-        workers
-            .pointer("/0")
-            .and_then(|worker| worker.get(name)?.as_u64())
-    };
-    match (count("pending"), count("running")) {
-        (Some(pending), Some(running)) => Ok(pending + running),
-        _ => Err(io::Error::other(format!("GET /workers answered {workers}"))),
-    }
-}
-
-/// How long tasks that come one by one take from the client to the worker.
-async fn latencies(server: &Server, worker: &Worker, time: Duration) -> io::Result<Vec<Duration>> {
-    let mut connection = Connection::open(server.addr, http::framing).await?;
-    let post = http::post_task(server.addr);
-    while worker.received.try_recv().is_ok() {}
-    let mut latencies = Vec::new();
-    let began = monotonic();
-    while monotonic().duration_since(began) < time {
-        Timer::after(IDLE_TIME).await;
-        let sent = monotonic();
-        connection.exchange(&post).await?;
-        let received = async { worker.received.recv().await.map_err(io::Error::other) };
-        let received = patiently(ROUND_PATIENCE, received).await?;
-        latencies.push(received.saturating_duration_since(sent));
-    }
-    Ok(latencies)
+/// Pending and running tasks of all workers, as `GET /workers` has them.
+pub(crate) async fn unended(server: &Server) -> io::Result<u64> {
+    let text = server.get("/workers").await?;
+    let workers: serde_json::Value = serde_json::from_str(&text)?;
+    let count = |worker: &serde_json::Value, name| worker.get(name)?.as_u64();
+    let unended = workers.as_array().and_then(|workers| {
+        let counts = workers
+            .iter()
+            .map(|worker| Some(count(worker, "pending")? + count(worker, "running")?));
+        counts.sum()
+    });
+    unended.ok_or_else(|| io::Error::other(format!("GET /workers answered {text}")))
 }

@@ -16,9 +16,14 @@ pub(crate) fn get(addr: SocketAddr, path: &str) -> Rc<[u8]> {
 
 /// `POST /task` with [`TASK`].
 pub(crate) fn post_task(addr: SocketAddr) -> Rc<[u8]> {
-    let length = TASK.len();
+    post(addr, TASK)
+}
+
+/// `POST /task` with `body`.
+pub(crate) fn post(addr: SocketAddr, body: &str) -> Rc<[u8]> {
+    let length = body.len();
     let head = "Content-Type: application/json\r\nContent-Length";
-    format!("POST /task HTTP/1.1\r\nHost: {addr}\r\n{head}: {length}\r\n\r\n{TASK}")
+    format!("POST /task HTTP/1.1\r\nHost: {addr}\r\n{head}: {length}\r\n\r\n{body}")
         .into_bytes()
         .into()
 }

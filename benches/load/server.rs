@@ -18,6 +18,9 @@ use crate::process::Process;
 /// The executable that is measured.
 pub(crate) const EXECUTABLE: &str = env!("CARGO_BIN_EXE_mecha");
 
+/// The start of a configuration: room for any number of tasks.
+pub(crate) const LIMITS: &str = "[limits]\nqueue = 1_000_000_000\ndisk_reserve = \"0B\"\n";
+
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -88,17 +91,19 @@ impl Server {
     }
 }
 
-/// A configuration with one endpoint worker, `claude-reviewer`, and room for any number of
-/// tasks.
+/// A configuration with room for any number of tasks, and one endpoint worker,
+/// `claude-reviewer`.
 pub(crate) fn config(worker: SocketAddr, concurrency: u32) -> String {
+    let worker = endpoint("claude-reviewer", worker, concurrency);
+    format!("{LIMITS}{worker}")
+}
+
+/// An endpoint worker of a configuration.
+pub(crate) fn endpoint(name: &str, addr: SocketAddr, concurrency: u32) -> String {
     format!(
-        "[limits]\n\
-         queue = 1_000_000_000\n\
-         disk_reserve = \"0B\"\n\
-         \n\
-         [[worker]]\n\
-         name = \"claude-reviewer\"\n\
-         endpoint = \"http://{worker}\"\n\
+        "\n[[worker]]\n\
+         name = \"{name}\"\n\
+         endpoint = \"http://{addr}\"\n\
          concurrency = {concurrency}\n"
     )
 }

@@ -14,20 +14,19 @@ use sha2::Sha256;
 use smol::LocalExecutor;
 
 use crate::client::{Connection, Load, STAMP_LENGTH, patiently, percentile, stamp};
+use crate::payload::{PAYLOAD_BYTES, pull_request};
+use crate::peer::webhook::PATH;
 use crate::report::{self, Series, mebibytes, milliseconds};
 use crate::server::{Server, config};
 use crate::settings::Settings;
-use crate::webhook_peer::{self, WebhookPeer};
+use crate::summary::Target;
 use crate::worker::Worker;
-use crate::{OFFLINE, directory, http};
+use crate::{Bench, OFFLINE, directory, http, peer};
 
 const SECRET: &str = "bench secret";
 
 /// Connections that deliver.
 const MANY: usize = 64;
-
-/// Bytes of the `pull_request.opened` among GitHub's published examples.
-const PAYLOAD_BYTES: usize = 21_370;
 
 /// Large payloads at once, and the bytes of each.
 const LARGE: usize = 40;
@@ -43,12 +42,17 @@ const IDLE_TIME: Duration = Duration::from_millis(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Measures and prints.
-pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<()> {
-    rates(executor, settings).await?;
-    large_payloads(executor).await
+pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
+    let ratio = rates(bench.executor, &bench.settings).await?;
+    let name = "signed webhooks of 21 KB / webhook, 64 connections";
+    bench
+        .summary
+        .judge(name, Target::AtLeast(5.0), "", &ratio, 1);
+    Ok(())
 }
 
-async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<()> {
+/// Gives the rate over that of the peer, if it is there.
+async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<Series> {
     let (dir, busy_dir, peer_dir) = (
         directory::on_disk()?,
         directory::on_disk()?,
@@ -59,17 +63,13 @@ async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Re
     // worker that does them at the same time.
     let server = Server::start(dir.path(), &event_config(OFFLINE)).await?;
     let busy = Server::start(busy_dir.path(), &event_config(worker.addr)).await?;
-    let peer = WebhookPeer::start(peer_dir.path(), SECRET).await?;
+    let peer = peer::webhook::start(peer_dir.path(), SECRET).await?;
     let payload = pull_request(PAYLOAD_BYTES);
     let load = |addr, path: &str| {
         let (request, stamp_at) = delivery(addr, path, "pull_request", &payload);
-        Load {
-            addr,
-            request,
-            stamp_at: Some(stamp_at),
-            framing: http::framing,
-            connections: MANY,
-        }
+        Load::new(addr, request, http::framing)
+            .with(MANY)
+            .stamped(stamp_at)
     };
     let (mut ours, mut theirs, mut dispatched) = <(Series, Series, Series)>::default();
     let (mut p50, mut p99) = <(Series, Series)>::default();
@@ -87,7 +87,7 @@ async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Re
         dispatched.push(measured.await?.rate);
         busy.process.quiet().await?;
         if let Some(peer) = &peer {
-            let delivering = load(peer.addr, webhook_peer::PATH);
+            let delivering = load(peer.addr, PATH);
             let measured = patiently(ROUND_PATIENCE, delivering.measure(executor, settings.time));
             theirs.push(measured.await?.rate);
             peer.process.quiet().await?;
@@ -129,8 +129,6 @@ async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Re
             "mecha / webhook".to_owned(),
             ours.over(&theirs).cell(1),
         ]);
-    } else {
-        report::line("webhook: skipped: Debian's package webhook is not installed")?;
     }
     report::table(
         &["signed webhooks of 21 KB, 64 connections", "figure"],
@@ -139,7 +137,8 @@ async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Re
     // It does not end with success when it is told to; dropped, it is killed.
     drop(peer);
     busy.process.stop().await?;
-    server.process.stop().await
+    server.process.stop().await?;
+    Ok(ours.over(&theirs))
 }
 
 /// How long deliveries that come one by one take from their 202 to the worker.
@@ -171,7 +170,7 @@ async fn latencies(
 
 /// Delivers large payloads at once to a server with the default `limits.memory`, each until it is
 /// taken.
-async fn large_payloads(executor: &LocalExecutor<'static>) -> io::Result<()> {
+pub(crate) async fn large_payloads(executor: &LocalExecutor<'static>) -> io::Result<()> {
     let dir = directory::on_disk()?;
     let worker = Worker::start()?;
     let server = Server::start(dir.path(), &event_config(worker.addr)).await?;
@@ -260,25 +259,4 @@ pub(crate) fn delivery(
     let stamp = "0".repeat(STAMP_LENGTH);
     let request = format!("{before}{stamp}\r\n\r\n{payload}");
     (request.into_bytes().into(), before.len())
-}
-
-/// What GitHub tells of a pull request, filled up to `bytes` with what it tells besides.
-fn pull_request(bytes: usize) -> String {
-    let mut payload = String::from(
-        r#"{"action":"opened","number":7,"pull_request":{"number":7,"title":"Add a cache","body":"It makes the start faster.","html_url":"https://github.com/octo/hello/pull/7","draft":false,"head":{"ref":"cache","sha":"6dcb09b5b57875f334f61aebed695e2e4193db5e"},"base":{"ref":"main"},"labels":[{"name":"bug"}]},"repository":{"name":"hello","full_name":"octo/hello","owner":{"login":"octo"}},"sender":{"login":"mona"},"links":["#,
-    );
-    let mut number = 0_u32;
-    while payload.len() + 130 < bytes {
-        let separator = if number == 0 { "" } else { "," };
-        let _ = write!(
-            payload,
-            "{separator}{{\"id\":{},\"url\":\"https://api.github.com/repos/octo/hello/issues/{number}/labels{{/name}}\",\"type\":\"User\",\"admin\":false}}",
-            186_853_002 + number
-        );
-        number += 1;
-    }
-    let end = r#"],"filler":""}"#.len();
-    let filler = "x".repeat(bytes.saturating_sub(payload.len() + end));
-    let _ = write!(payload, r#"],"filler":"{filler}"}}"#);
-    payload
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,6 @@ pub(crate) struct Worker {
 struct Shared {
     listener: TcpListener,
     received: Sender<Instant>,
-    tasks: AtomicUsize,
     is_stopped: AtomicBool,
 }
 
@@ -47,7 +46,6 @@ impl Worker {
         let shared = Arc::new(Shared {
             listener,
             received: sender,
-            tasks: AtomicUsize::new(0),
             is_stopped: AtomicBool::new(false),
         });
         let threads = (0..THREADS).map(|_| {
@@ -61,11 +59,6 @@ impl Worker {
             shared,
             threads,
         })
-    }
-
-    /// Tasks received so far.
-    pub(crate) fn tasks(&self) -> usize {
-        self.shared.tasks.load(Ordering::SeqCst)
     }
 }
 
@@ -108,10 +101,7 @@ impl Shared {
             }
         }
         if buffer.starts_with(b"POST ") {
-            let now = monotonic();
-            // Counted first: who hears of a task finds it counted.
-            self.tasks.fetch_add(1, Ordering::SeqCst);
-            let _ = self.received.try_send(now);
+            let _ = self.received.try_send(monotonic());
         }
         stream.write_all(ANSWER)
     }

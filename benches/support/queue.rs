@@ -82,7 +82,7 @@ impl Queue {
     }
 
     /// Prompts of random letters: they do not get smaller on disk.
-    fn submissions(&mut self, count: u64) -> io::Result<Vec<Command>> {
+    pub(crate) fn submissions(&mut self, count: u64) -> io::Result<Vec<Command>> {
         let worker = worker()?;
         let submission = |_| {
             let letters = std::iter::repeat_with(|| self.random.lowercase());

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
+
+use mecha::clock::Clock;
 
 /// One figure, measured once in each round.
 #[derive(Clone, Default)]
@@ -21,25 +23,33 @@ impl Series {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
 
+    /// The median, if anything was measured.
+    pub(crate) fn median(&self) -> Option<f64> {
+        let sorted = self.sorted();
+        let last = sorted.len().saturating_sub(1);
+        let (below, above) = (sorted.get(last / 2)?, sorted.get(sorted.len() / 2)?);
+        Some(f64::midpoint(*below, *above))
+    }
+
     /// `median (lowest to highest)`, or `-` where nothing was measured.
     pub(crate) fn cell(&self, decimals: usize) -> String {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |index: usize| sorted.get(index).copied();
-        let last = sorted.len().saturating_sub(1);
-        let (Some(low), Some(high)) = (at(0), at(last)) else {
+        let sorted = self.sorted();
+        let (Some(median), Some(low), Some(high)) = (self.median(), sorted.first(), sorted.last())
+        else {
             return "-".to_owned();
         };
-        let (Some(below), Some(above)) = (at(last / 2), at(sorted.len() / 2)) else {
-            return "-".to_owned();
-        };
-        let [median, low, high] =
-            [f64::midpoint(below, above), low, high].map(|value| number(value, decimals));
+        let [median, low, high] = [median, *low, *high].map(|value| number(value, decimals));
         if sorted.len() == 1 {
             median
         } else {
             format!("{median} ({low} to {high})")
         }
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
     }
 }
 
@@ -91,16 +101,36 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Says on what machine this runs, and how busy it was at the start.
+/// Says when and on what machine this runs, of which commit, and how busy it was at the start.
 pub(crate) fn machine() -> io::Result<()> {
     let cores = thread::available_parallelism()?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let load = fs::read_to_string("/proc/loadavg")?;
     let load = load.split(' ').next().unwrap_or("unknown");
+    let processors = fs::read_to_string("/proc/cpuinfo")?;
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     line(&format!(
-        "{cores} cores, Linux {}, load {load} at the start; medians of all rounds (lowest to highest)",
+        "{}, commit {}; {cores} cores ({}), Linux {}, load {load} at the start; medians of all rounds \
+         (lowest to highest)",
+        Clock::system().now(),
+        commit().as_deref().unwrap_or("unknown"),
+        model.map_or("model unknown", |(_, model)| model),
         kernel.trim_end()
     ))
+}
+
+/// The commit that is checked out, and a mark where files differ from it.
+fn commit() -> Option<String> {
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--exclude=*"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The exit code of a bench, its error printed.
@@ -116,7 +146,7 @@ pub(crate) fn exit(ended: io::Result<()>) -> ExitCode {
 }
 
 /// A number with its thousands set off.
-fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.split_once('.') {
         Some((whole, rest)) => format!("{}.{rest}", grouped(whole)),

@@ -20,6 +20,7 @@ mod connection;
 mod field;
 mod gate;
 mod intake;
+pub mod operations;
 pub mod properties;
 mod refusal;
 mod reply;

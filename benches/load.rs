@@ -13,8 +13,8 @@
 //! | `webhook` | signed webhooks of 21 KB at 64 connections | `webhook` |
 //! | `large` | what 40 webhooks of 20 MiB at once cost of time and memory | |
 //! | `dispatch` | tasks completed through a worker that costs nothing; from `POST` to the worker when idle | |
-//! | `pending` | the same, claims, pages of lists and memory with 1,000 and 1,000,000 tasks pending | |
 //! | `start` | start to the first 200 with none and with 1,000,000 pending; size of the executable | |
+//! | `pending` | latency, claims, pages of lists and memory with 1,000 and 1,000,000 tasks pending | |
 //! | `written` | bytes written to disk for each task over its whole life | |
 //! | `idle` | processor time and context switches of a server that has nothing to do | |
 //! | `backup` | a backup, and what clients notice of it | |
@@ -116,7 +116,7 @@ const OFFLINE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST
 
 /// The cases, in the order in which they are run.
 const CASES: [&str; 12] = [
-    "health", "post", "webhook", "large", "dispatch", "pending", "start", "written", "idle",
+    "health", "post", "webhook", "large", "dispatch", "start", "pending", "written", "idle",
     "backup", "memory", "crowd",
 ];
 

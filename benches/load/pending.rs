@@ -187,11 +187,15 @@ async fn claimed(bench: &mut Bench<'_>) -> io::Result<()> {
 async fn through_worker(dir: &Path, worker: SocketAddr) -> io::Result<(f64, u64)> {
     let server = Server::start(dir, &config(worker, CONCURRENCY)).await?;
     let all = unended(&server).await?;
-    let first = patiently(PATIENCE, down_to(&server, all - CLAIMED_BEFORE)).await?;
+    let first = patiently(
+        PATIENCE,
+        down_to(&server, all.saturating_sub(CLAIMED_BEFORE)),
+    )
+    .await?;
     let began = monotonic();
-    let last = patiently(PATIENCE, down_to(&server, first - CLAIMED)).await?;
+    let last = patiently(PATIENCE, down_to(&server, first.saturating_sub(CLAIMED))).await?;
     let time = monotonic().duration_since(began);
-    let count = usize::try_from(first - last).map_err(io::Error::other)?;
+    let count = usize::try_from(first.saturating_sub(last)).map_err(io::Error::other)?;
     let left = unended(&server).await?;
     server.process.stop().await?;
     Ok((per_second(count, time), all.saturating_sub(left)))

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -144,6 +145,18 @@ impl Process {
         Err(io::Error::other(format!(
             "{name} did not end after SIGTERM"
         )))
+    }
+
+    /// Ends it with SIGQUIT, and waits for its end for so long. That it does not end then is for who
+    /// drops it.
+    pub(crate) fn quit(&mut self, patience: Duration) {
+        let began = monotonic();
+        if kill_process(Pid::from_child(&self.child), Signal::QUIT).is_err() {
+            return;
+        }
+        while monotonic().duration_since(began) < patience && matches!(self.ended(), Ok(None)) {
+            thread::sleep(OUTPUT_LOOK);
+        }
     }
 
     /// `utime` and `stime` of /proc/PID/stat, see `proc_pid_stat(5)`.

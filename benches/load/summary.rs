@@ -13,6 +13,9 @@ pub(crate) enum Target {
     AtMost(f64),
 }
 
+/// What is said of a figure that there is not.
+const NOT_MEASURED: &str = "not measured";
+
 /// The rows so far.
 #[derive(Default)]
 pub(crate) struct Summary(Vec<Vec<String>>);
@@ -33,15 +36,16 @@ impl Summary {
             Target::AtMost(bound) => ("≤", bound),
         };
         let verdict = match (measured.median(), target) {
-            (None, _) => "not measured",
+            (None, _) => NOT_MEASURED,
             (Some(median), Target::AtLeast(bound)) if median >= bound => "held",
             (Some(median), Target::AtMost(bound)) if median <= bound => "held",
             (Some(_), _) => "**missed**",
         };
+        let unit_measured = if verdict == NOT_MEASURED { "" } else { unit };
         self.0.push(vec![
             name.to_owned(),
             format!("{sign} {}{unit}", number(bound, decimals)),
-            format!("{}{unit}", measured.cell(decimals)),
+            format!("{}{unit_measured}", measured.cell(decimals)),
             verdict.to_owned(),
         ]);
     }

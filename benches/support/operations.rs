@@ -152,7 +152,7 @@ fn read() -> io::Result<Step> {
 
 /// A short delivery of each kind but Forgejo, whose reading is Gitea's.
 fn read_small() -> io::Result<Step> {
-    const BODY: &str = r#"{"action":"opened","object_kind":"note","webhookEvent":"jira:issue_created","issue":{"key":"OPS-7"},"type":"invoice.paid","id":"evt_1","event":{"type":"message","channel":"C1","user":"U1","text":"deploy"},"event_id":"Ev1","update_id":7,"message":{"from":{"username":"mona"},"chat":{"id":4},"text":"deploy"},"data":{"id":"x","object":{"id":"in_1"}},"number":7,"pull_request":{"title":"Add a cache","head":{"ref":"cache","sha":"6dcb09b"},"base":{"ref":"main"},"labels":[{"name":"bug"}],"draft":false},"repository":{"full_name":"octo/hello"},"sender":{"login":"mona"}}"#;
+    const BODY: &str = r#"{"action":"opened","webhookTimestamp":1700000000000,"object_kind":"note","webhookEvent":"jira:issue_created","issue":{"key":"OPS-7"},"type":"invoice.paid","id":"evt_1","event":{"type":"message","channel":"C1","user":"U1","text":"deploy"},"event_id":"Ev1","update_id":7,"message":{"from":{"username":"mona"},"chat":{"id":4},"text":"deploy"},"data":{"id":"x","object":{"id":"in_1"}},"number":7,"pull_request":{"title":"Add a cache","head":{"ref":"cache","sha":"6dcb09b"},"base":{"ref":"main"},"labels":[{"name":"bug"}],"draft":false},"repository":{"full_name":"octo/hello"},"sender":{"login":"mona"}}"#;
     let mut deliveries = Vec::new();
     for kind in Kind::ALL {
         if kind != Kind::Forgejo {

@@ -26,6 +26,9 @@ const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pgbench"];
 /// Users that PostgreSQL may run as where the bench is run by root, as whom it refuses to run.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
+/// How long it may take to end at once.
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Connections that are certainly made in a second.
 const CONNECTED_IN_A_SECOND: usize = 64;
 
@@ -144,6 +147,13 @@ impl Postgres {
             .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
             .filter_map(|text| proportional_kib(&text));
         Ok(kib.sum::<u64>() << 10)
+    }
+}
+
+/// Killed, it would leave a segment of shared memory behind.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.peer.process.quit(QUIT_PATIENCE);
     }
 }
 

@@ -34,7 +34,7 @@ use std::process::{Command, ExitCode};
 
 /// Steps in the two processes.
 const FEW: u32 = 20;
-const MANY: u32 = 120;
+const MANY: u32 = 320;
 
 /// A step may take so much more than it did.
 const TOLERANCE: f64 = 0.05;

@@ -9,13 +9,14 @@ use async_io::Timer;
 use mecha::clock::monotonic;
 use smol::LocalExecutor;
 
-use crate::client::{Load, patiently, percentile};
+use crate::client::{Load, patiently};
+use crate::latency::{self, Latencies};
 use crate::peer::{Peer, nginx};
-use crate::report::{self, Series, mebibytes, milliseconds, per_second};
+use crate::report::{self, Series, mebibytes, per_second};
 use crate::server::{Server, config};
 use crate::summary::Target;
 use crate::worker::Worker;
-use crate::{Bench, directory, http, latency};
+use crate::{Bench, directory, http};
 
 /// Attempts of the worker at once, and connections that post.
 pub(crate) const CONCURRENCY: u32 = 64;
@@ -66,14 +67,14 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
     let worker = Worker::start()?;
     let config = config(cheap.addr(), CONCURRENCY) + &latency::config(&worker);
     let server = Server::start(dir.path(), &config).await?;
-    let (mut completed, mut p50, mut p99) = <(Series, Series, Series)>::default();
+    let (mut completed, mut latencies) = <(Series, Latencies)>::default();
     for _ in 0..bench.settings.rounds {
         let load = Load::new(server.addr, http::post_task(server.addr), http::framing);
         let round = complete(bench.executor, &server, &load, TASKS);
         completed.push(patiently(ROUND_PATIENCE, round).await?);
-        let mut latencies = latency::measure(&server, &worker, bench.settings.time).await?;
-        p50.push(milliseconds(percentile(&mut latencies, 50)));
-        p99.push(milliseconds(percentile(&mut latencies, 99)));
+        latencies
+            .measure(&server, &worker, bench.settings.time)
+            .await?;
     }
     let peak = mebibytes(server.process.memory_peak()?);
     let row = |name: &str, figure: String| vec![name.to_owned(), figure];
@@ -84,11 +85,10 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
         ],
         &[
             row("tasks completed/s, 64 at once", completed.cell(0)),
-            row("idle, from POST to the worker, p50, ms", p50.cell(2)),
-            row("idle, from POST to the worker, p99, ms", p99.cell(2)),
             row("peak memory of the server, MiB", format!("{peak:.1}")),
         ],
     )?;
+    report::table(&latency::HEAD, &[latencies.row("idle")])?;
     let summary = &mut bench.summary;
     let at_least = Target::AtLeast(5_000.0);
     summary.judge(
@@ -98,9 +98,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
         &completed,
         0,
     );
-    let idle = "idle, from POST to the worker";
-    summary.judge(&format!("{idle}, p50"), Target::AtMost(1.0), " ms", &p50, 2);
-    summary.judge(&format!("{idle}, p99"), Target::AtMost(5.0), " ms", &p99, 2);
+    latencies.judge(summary, "idle");
     server.process.stop().await
 }
 

@@ -10,13 +10,13 @@ use async_io::Timer;
 use mecha::clock::monotonic;
 
 use crate::claiming::{claims, completions};
-use crate::client::{patiently, percentile};
+use crate::client::patiently;
 use crate::dispatch::{CONCURRENCY, Cheap, unended};
 use crate::filled::Filled;
-use crate::latency;
+use crate::latency::{self, Latencies};
 use crate::pages::Pages;
 use crate::queue::Queue;
-use crate::report::{self, Series, grouped, mebibytes, milliseconds, per_second};
+use crate::report::{self, Series, grouped, mebibytes, per_second};
 use crate::server::{Server, config};
 use crate::summary::Target;
 use crate::worker::Worker;
@@ -65,24 +65,21 @@ async fn waiting(bench: &mut Bench<'_>) -> io::Result<()> {
     let [_, _, large] = &servers;
     Timer::after(IDLE_TIME).await;
     let at_first = large.process.memory()?;
-    let mut latencies: [(Series, Series); 3] = Default::default();
+    let mut latencies: [Latencies; 3] = Default::default();
     let mut pages = Pages::new();
     for _ in 0..rounds {
-        for (server, (p50, p99)) in servers.iter().zip(&mut latencies) {
-            let mut measured = latency::measure(server, &worker, time).await?;
-            p50.push(milliseconds(percentile(&mut measured, 50)));
-            p99.push(milliseconds(percentile(&mut measured, 99)));
+        for (server, latencies) in servers.iter().zip(&mut latencies) {
+            latencies.measure(server, &worker, time).await?;
         }
         pages.measure(large, since, time).await?;
     }
-    let names = ["none", "1,000", &pending];
+    let names = ["no task", "1,000 tasks", &format!("{pending} tasks")];
     let rows: Vec<_> = names
         .iter()
         .zip(&latencies)
-        .map(|(name, (p50, p99))| vec![(*name).to_owned(), p50.cell(2), p99.cell(2)])
+        .map(|(name, latencies)| latencies.row(&format!("beside {name} pending for another")))
         .collect();
-    let head = "idle, from POST to the worker, with tasks pending for another";
-    report::table(&[head, "p50, ms", "p99, ms"], &rows)?;
+    report::table(&latency::HEAD, &rows)?;
     let head = format!("pages of 100 tasks with {pending} pending");
     report::table(&[&head, "p50, ms", "p99, ms"], &pages.rows())?;
     let (after, peak) = (large.process.memory()?, large.process.memory_peak()?);
@@ -95,11 +92,9 @@ async fn waiting(bench: &mut Bench<'_>) -> io::Result<()> {
     report::table(&[&format!("memory with {pending} pending"), "MiB"], &rows)?;
     let mut resident = Series::default();
     resident.push(mebibytes(peak));
-    let [_, _, (p50, p99)] = &latencies;
-    let beside = format!("from POST to the worker beside {pending} pending");
+    let [_, _, beside_many] = &latencies;
+    beside_many.judge(&mut bench.summary, &format!("beside {pending} pending"));
     for (name, bound, unit, series, decimals) in [
-        (format!("{beside}, p50"), 1.0, " ms", p50, 2),
-        (format!("{beside}, p99"), 5.0, " ms", p99, 2),
         (
             format!("slowest list with {pending} pending, p99"),
             5.0,

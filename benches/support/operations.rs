@@ -6,8 +6,8 @@ use std::io;
 
 use mecha::clock::Timestamp;
 use mecha::event::Delivery;
+use mecha::http::Reply;
 use mecha::http::operations::{read_head, render_reply, scan_head};
-use mecha::http::{Reply, percent_encoded};
 use mecha::queue::command::{Attempt, Command};
 use mecha::rules::{Definition, Facts, Rule, Rulebook, Verdict, Wanted};
 use mecha::secret::Secret;
@@ -31,13 +31,12 @@ pub(crate) struct Operation {
 }
 
 /// All of them.
-pub(crate) const ALL: [Operation; 14] = [
+pub(crate) const ALL: [Operation; 13] = [
     operation("head_scan", || Ok(head(scan_head))),
     operation("head_scan_and_decode", || {
         Ok(head(|bytes| read_head(bytes).is_some()))
     }),
     operation("reply_render", || Ok(reply())),
-    operation("target_encode", || Ok(target())),
     operation("signature_verify_21k", verify),
     operation("event_read_21k", read),
     operation("event_read_small_of_12_kinds", read_small),
@@ -84,13 +83,6 @@ fn reply() -> Step {
         let reply = Reply::json(202, black_box(BODY).to_vec());
         let reply = reply.with_header("location", "/task/0k3v9z2c8m1d0qxa");
         assert!(render_reply(reply).ends_with(BODY));
-    })
-}
-
-fn target() -> Step {
-    Box::new(|| {
-        let encoded = percent_encoded(black_box("a worker's name, and more"));
-        assert!(encoded.starts_with("a%20"));
     })
 }
 

@@ -202,10 +202,18 @@ impl<'de> Visitor<'de> for ValueVisitor {
         })
     }
 
+    /// JSON has one kind of numbers: 2.0 is as whole as 2 (JSON Schema, section 4.2.3).
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Other {
-            kind: "a number with a fraction",
-            written: number.to_string(),
+        let written = number.to_string();
+        Ok(match written.parse() {
+            Ok(whole) => Value::Integer {
+                value: Some(whole),
+                written,
+            },
+            Err(_) => Value::Other {
+                kind: "a number with a fraction",
+                written,
+            },
         })
     }
 

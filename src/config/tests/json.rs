@@ -30,6 +30,9 @@ fn a_worker_is_read_from_json() {
             backoff: Duration::from_secs(1),
         }
     );
+    let whole = br#"{"endpoint": "http://a", "concurrency": 2.0, "max_attempts": 1e2}"#;
+    let worker = worker_from_json(&name, whole).unwrap();
+    assert_eq!((worker.concurrency, worker.max_attempts), (2, 100));
     let least = worker_from_json(&name, br#"{"endpoint": "http://a", "rate": null}"#).unwrap();
     assert_eq!((least.concurrency, least.max_attempts), (1, 4));
     assert_eq!(
@@ -60,7 +63,8 @@ null => null; send an object
 {"endpoint": "http://a", "token": ["a"]} => token = ***: a list
 {"endpoint": "http://a", "timeout": 30} => timeout = 30: not a duration
 {"endpoint": "http://a", "concurrency": "2"} => concurrency = "2": a text;
-{"endpoint": "http://a", "concurrency": 2.0} => a number with a fraction;
+{"endpoint": "http://a", "concurrency": 2.5} => concurrency = 2.5: a number with a fraction;
+{"endpoint": "http://a", "concurrency": 0.0} => out of range
 {"endpoint": "http://a", "max_attempts": -1} => out of range
 {"endpoint": "http://a", "max_attempts": 1e30} => a number with a fraction
 {"endpoint": "http://a", "colour": "s3cr3t"} => colour: unknown key; the fields are name

@@ -18,6 +18,7 @@ mod health;
 mod list;
 mod memory;
 mod metrics;
+mod openapi;
 mod origin;
 pub mod properties;
 mod query;
@@ -237,6 +238,7 @@ impl Api {
             Endpoint::Metrics => self.show_metrics().await,
             Endpoint::Stats => self.show_stats().await,
             Endpoint::Follow => self.follow(&head),
+            Endpoint::Describe => self.describe().await,
         }
     }
 

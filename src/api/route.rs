@@ -30,6 +30,7 @@ pub(super) enum Endpoint {
     Metrics,
     Stats,
     Follow,
+    Describe,
 }
 
 /// Who may call an endpoint.
@@ -215,7 +216,22 @@ const TABLE: &[Line] = &[
         Access::Keyed,
         Body::Ignored,
     ),
+    Line(
+        Method::Get,
+        "/openapi.json",
+        Endpoint::Describe,
+        Access::Keyed,
+        Body::Ignored,
+    ),
 ];
+
+/// Method, path, access and body of every line, for the test of the document that describes them.
+#[cfg(test)]
+pub(super) fn lines() -> impl Iterator<Item = (Method, &'static str, Access, Body)> {
+    TABLE
+        .iter()
+        .map(|Line(method, path, _, access, body)| (*method, *path, *access, *body))
+}
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -352,6 +368,7 @@ mod tests {
             (Method::Get, "/refusals", E::ListRefusals, ""),
             (Method::Get, "/metrics", E::Metrics, ""),
             (Method::Get, "/stats", E::Stats, ""),
+            (Method::Get, "/openapi.json", E::Describe, ""),
         ] {
             let route = find(method, path);
             let Target::Endpoint {

@@ -55,6 +55,7 @@ mod metrics;
 mod model;
 mod monitoring;
 mod open_files;
+mod openapi;
 mod origin;
 mod reload;
 mod restart;

@@ -9,17 +9,25 @@ COPY tests tests
 # A target must be named, or procedural macros would be linked statically too.
 RUN RUSTFLAGS="-C target-feature=+crt-static" \
     cargo build --release --locked --bin mecha --target "$(rustc --print host-tuple)" \
-    && mv target/*/release/mecha /mecha \
-    && mkdir -m 0700 /data
+    && install -d -m 0755 /image /image/system /image/user \
+    && install -m 0755 target/*/release/mecha /image/system/mecha \
+    && install -d -m 1777 /image/system/tmp \
+    && install -d -m 0700 /image/user/data
 
 FROM scratch
-COPY --from=build /mecha /mecha
-COPY --from=build --chown=65532:65532 /data /data
+LABEL org.opencontainers.image.title="mecha" \
+      org.opencontainers.image.description="A durable task server for LLM agents and other workers, in one executable" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="ISC" \
+      org.opencontainers.image.base.name="scratch"
+# /tmp is for 'mecha check --data'; a new volume takes over whose /data is, and its mode.
+COPY --from=build /image/system /
+COPY --from=build --chown=65532:65532 /image/user /
 USER 65532:65532
 ENV MECHA_ADDR=0.0.0.0:21212 MECHA_DATA=/data
 VOLUME /data
 EXPOSE 21212
-HEALTHCHECK --interval=30s --timeout=6s CMD ["/mecha", "health"]
-# Set MECHA_API_KEY, or nothing but loopback may be bound.
+HEALTHCHECK --interval=30s --timeout=6s --start-period=30s CMD ["/mecha", "health"]
+# Set MECHA_API_KEY, best to file:/run/secrets/NAME, or nothing but loopback may be bound.
 ENTRYPOINT ["/mecha"]
 CMD ["serve"]

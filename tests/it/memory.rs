@@ -1,5 +1,5 @@
 //! The memory contract: whatever the load, the server's resident memory stays under the function that
-//! OPERATIONS.md states, what does not fit is shed with 503, and the server recovers by itself.
+//! docs/operations.md states, what does not fit is shed with 503, and the server recovers by itself.
 
 use std::fs;
 use std::io::{self, Read, Write};

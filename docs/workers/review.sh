@@ -10,14 +10,21 @@ github() { curl -fsS --max-time 60 -H "Authorization: Bearer $GITHUB_TOKEN" "$@"
 
 # A task may run twice: a comment with its id was posted by an earlier attempt.
 mark="<!-- mecha $MECHA_TASK_ID -->"
-if github "$api/repos/$repo/issues/$number/comments?per_page=100" | grep -qF "$mark"; then
+comments=$(github "$api/repos/$repo/issues/$number/comments?per_page=100")
+if printf '%s' "$comments" | grep -qF "$mark"; then
     echo '{"status": "was posted before"}'
     exit
 fi
 
-diff=$(github -H 'Accept: application/vnd.github.diff' "$api/repos/$repo/pulls/$number" | head -c 200000)
+diff=$(github -H 'Accept: application/vnd.github.diff' "$api/repos/$repo/pulls/$number")
+fence=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
 # The agent has no use for the token, so it does not get it.
-review=$({ cat; printf '\nThe diff, by the same author:\n%s\n' "$diff"; } | env -u GITHUB_TOKEN "$@")
+review=$({
+    cat
+    printf '\nThe diff by the same author, cut at 200 kB, between two lines that nobody can know:\n---- %s\n' "$fence"
+    printf '%s' "$diff" | head -c 200000
+    printf '\n---- %s\n' "$fence"
+} | env -u GITHUB_TOKEN "$@")
 printf '%s\n\n%s' "$review" "$mark" | jq -Rs '{body: .}' |
     github -d @- "$api/repos/$repo/issues/$number/comments" >/dev/null
 printf '%s' "$review" | jq -Rs '{output: ., status: "posted"}'

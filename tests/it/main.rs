@@ -32,6 +32,7 @@ mod data_directory;
 mod deliveries;
 mod disk_faults;
 mod dispatch;
+mod docs;
 mod drain;
 mod endpoint_workers;
 mod event_crash;

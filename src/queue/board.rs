@@ -1,17 +1,22 @@
 //! What everybody may look at without asking the writer: counts, running tasks, and who waits
 //! for a task's end. The writer brings it up to date after each commit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 
 use super::core::{Core, Effects};
 use super::overview::{EventCounts, LaneCounts};
+use crate::event::{self, EventId};
 use crate::id::Id;
 use crate::store::record::LaneNumber;
 use crate::task::TaskId;
 use crate::worker::WorkerName;
+
+/// New events that are kept for the matcher, and bytes of their attributes together.
+const FRESH_MAX: usize = 256;
+const FRESH_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -27,6 +32,10 @@ struct State {
     running: BTreeSet<TaskId>,
     /// Where the events begin that wait to be matched; `None` where there are none.
     backlog_low: Option<Id>,
+    /// New events that the matcher has not asked for yet, with the bytes of their attributes, lowest id
+    /// first. BOUND: `FRESH_MAX` and `FRESH_BYTES_MAX`; those beyond are read of the store.
+    fresh: VecDeque<(Arc<event::Event>, usize)>,
+    fresh_bytes: usize,
     /// Who waits for each task's end, and how many. BOUND: each entry has a request that waits.
     waiters: HashMap<TaskId, (Arc<Event>, usize)>,
 }
@@ -68,8 +77,19 @@ impl Board {
                 state.running.remove(id);
             }
         }
+        for (event, bytes) in &effects.received {
+            let with_it = state.fresh_bytes.saturating_add(*bytes);
+            if state.fresh.len() < FRESH_MAX && with_it <= FRESH_BYTES_MAX {
+                state.fresh_bytes = with_it;
+                state.fresh.push_back((Arc::clone(event), *bytes));
+            }
+        }
         if let Some((received, low)) = effects.backlog {
             state.backlog_low = (received > 0).then_some(low);
+            if received == 0 {
+                state.fresh.clear();
+                state.fresh_bytes = 0;
+            }
             if received > 0 {
                 self.backlog_event.notify(usize::MAX);
             }
@@ -137,6 +157,26 @@ impl Board {
         self.lock().backlog_low
     }
 
+    /// Of the events `ids`, lowest first, those that are at hand, each in its place. What is below them is
+    /// asked for no more, and goes.
+    pub(super) fn take_fresh(&self, ids: &[EventId]) -> Vec<Option<Arc<event::Event>>> {
+        let mut state = self.lock();
+        let State {
+            fresh, fresh_bytes, ..
+        } = &mut *state;
+        let mut take = |id: &EventId| {
+            while fresh.front().is_some_and(|(event, _)| event.id <= *id) {
+                let (event, bytes) = fresh.pop_front()?;
+                *fresh_bytes = fresh_bytes.saturating_sub(bytes);
+                if event.id == *id {
+                    return Some(event);
+                }
+            }
+            None
+        };
+        ids.iter().map(&mut take).collect()
+    }
+
     /// Takes part in waiting for a task's end.
     pub(super) fn wait_for(self: &Arc<Self>, task: TaskId) -> Waiter {
         let mut state = self.lock();
@@ -177,8 +217,10 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::thread;
+
+    use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn waiters_that_go_at_the_same_time_leave_nothing() {
@@ -192,5 +234,70 @@ mod tests {
             });
             assert!(board.lock().waiters.is_empty());
         }
+    }
+
+    fn event(number: u8) -> event::Event {
+        let mut bytes = [b'0'; 16];
+        bytes[15] = b'0' + number;
+        event::Event {
+            id: EventId(Id::from_bytes(&bytes).unwrap()),
+            source: "s".to_owned(),
+            event_type: "t".to_owned(),
+            delivery_id: "d".to_owned(),
+            actor: None,
+            subject: None,
+            state: event::State::Received,
+            worker: None,
+            task: None,
+            reason: None,
+            attributes: event::Attributes::new(),
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn with(received: &[(u8, usize)]) -> Board {
+        let board = Board::default();
+        let kept = received
+            .iter()
+            .map(|(number, bytes)| (Arc::new(event(*number)), *bytes));
+        board.update(&Effects {
+            received: kept.collect(),
+            ..Effects::default()
+        });
+        board
+    }
+
+    /// Numbers of the events that are at hand of those asked for.
+    fn taken(board: &Board, asked: &[u8]) -> Vec<u8> {
+        let ids: Vec<_> = asked.iter().map(|number| event(*number).id).collect();
+        let fresh = board.take_fresh(&ids);
+        assert_eq!(fresh.len(), ids.len());
+        let found = asked.iter().zip(fresh);
+        found
+            .filter_map(|(number, event)| event.map(|_| *number))
+            .collect()
+    }
+
+    #[test]
+    fn new_events_are_at_hand_once() {
+        let board = with(&[(1, 10), (3, 10), (4, 10), (6, 10)]);
+        assert_eq!(taken(&board, &[2, 3, 5]), [3]);
+        assert!(taken(&board, &[3, 4]).is_empty());
+        assert_eq!(taken(&board, &[6, 7]), [6]);
+        assert_eq!(board.lock().fresh_bytes, 0);
+    }
+
+    #[test]
+    fn no_more_new_events_are_at_hand_than_may() {
+        let board = with(&[(1, FRESH_BYTES_MAX), (2, 1)]);
+        assert_eq!(taken(&board, &[1, 2]), [1]);
+        let many = [(1, 0); FRESH_MAX + 1];
+        assert_eq!(with(&many).lock().fresh.len(), FRESH_MAX);
+        board.update(&Effects {
+            backlog: Some((0, Id::FIRST)),
+            ..Effects::default()
+        });
+        assert!(board.lock().fresh.is_empty());
     }
 }

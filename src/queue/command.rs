@@ -7,7 +7,7 @@ use super::Error;
 use super::inbox::GROUP_BYTES_MAX;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
-use crate::event::{self, Delivery, EventId};
+use crate::event::{self, Delivery, Event, EventId};
 use crate::store::Payload;
 use crate::store::record::TaskRecord;
 use crate::task::{NewTask, TaskId};
@@ -188,10 +188,8 @@ pub enum Outcome {
     Received {
         /// Its id.
         event: EventId,
-        /// When it was stored first, in milliseconds since the epoch.
-        created_ms: u64,
-        /// Whether it is new; otherwise its delivery came before, and it failed.
-        is_new: bool,
+        /// The event, if it is new; otherwise its delivery came before, and it failed.
+        new: Option<Arc<Event>>,
     },
     /// The delivery is one that was stored before.
     Duplicate {

@@ -18,7 +18,9 @@ use super::overview::{EventCounts, LaneCounts};
 use super::own_time::OwnTime;
 use super::retention::Sweep;
 use super::{Error, backoff};
+use crate::budget::Permit;
 use crate::clock::{Clock, Timestamp, duration_millis, monotonic};
+use crate::event::Event;
 use crate::feed::Change;
 use crate::id::{Id, IdSource};
 use crate::metrics::Registry;
@@ -83,6 +85,10 @@ pub struct Effects {
     pub lanes: Vec<(WorkerName, Option<LaneCounts>)>,
     /// Events by stage, where that changed.
     pub events: Option<EventCounts>,
+    /// New events that wait to be matched, with the bytes of their attributes, lowest id first.
+    pub received: Vec<(Arc<Event>, usize)>,
+    /// Stand for the bytes of what is stored.
+    pub stored: Vec<Permit>,
     /// How many events wait to be matched, and the id that none of them is below, where that
     /// changed.
     pub backlog: Option<(u64, Id)>,
@@ -172,7 +178,7 @@ impl Core {
             }
             Command::Cancel(id) => self.cancel(id, batch),
             Command::Retry(id) => self.retry(id, batch),
-            Command::Receive(event) => self.receive(&event, batch),
+            Command::Receive(event) => self.receive(event, batch),
             Command::Settle { event, decision } => self.settle_event(event, decision, batch),
             Command::Replay { event, decision } => self.replay_event(event, decision, batch),
             Command::Approve(event) => self.approve_event(event, batch),

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use log::error;
-use smol::channel::bounded;
 
 use super::command::{Command, Decision, NewEvent, Outcome};
 use super::events::{REASON_BYTES_MAX, cut, task_of};
 use super::inbox::{Reply, Request};
-use super::{Error, Queue};
+use super::{Error, Queue, oneshot};
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{Attributes, Delivery, Event, EventId, State};
@@ -23,7 +22,7 @@ use crate::task::TaskId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// The event is stored, or is to be matched again.
-    Received(Box<Event>),
+    Received(Arc<Event>),
     /// The delivery is one that was stored before.
     Duplicate {
         /// The event that it made.
@@ -87,36 +86,13 @@ impl Queue {
             attributes_json,
             permit,
         });
-        match self.ask(Command::Receive(Arc::clone(&new))).await? {
+        match self.ask(Command::Receive(new)).await? {
             Outcome::Received {
-                event,
-                created_ms,
-                is_new: true,
-            } => {
-                // The writer has let go of it by now, as a rule.
-                let delivery = match Arc::try_unwrap(new) {
-                    Ok(new) => new.delivery,
-                    Err(shared) => shared.delivery.clone(),
-                };
-                Ok(Receipt::Received(Box::new(Event {
-                    id: event,
-                    source: delivery.source,
-                    event_type: delivery.event_type,
-                    delivery_id: delivery.delivery_id,
-                    actor: delivery.actor,
-                    subject: delivery.subject,
-                    state: State::Received,
-                    worker: None,
-                    task: None,
-                    reason: None,
-                    attributes: delivery.attributes,
-                    created_at: Timestamp::from_millis(created_ms),
-                    updated_at: Timestamp::from_millis(created_ms),
-                })))
-            }
+                new: Some(event), ..
+            } => Ok(Receipt::Received(event)),
             // What was stored first is what runs again, whatever came under its id now.
-            Outcome::Received { event, .. } => match self.find_event(event).await? {
-                Some(event) => Ok(Receipt::Received(Box::new(event))),
+            Outcome::Received { event, new: None } => match self.find_event(event).await? {
+                Some(event) => Ok(Receipt::Received(Arc::new(event))),
                 None => Err(Error::UnknownEvent(event)),
             },
             Outcome::Duplicate { event, state, task } => {
@@ -138,7 +114,7 @@ impl Queue {
     /// has no event although there was a mark, later commits have settled what it stood for. If an event
     /// comes after the snapshot was taken, or the mark was looked at before it was published, its
     /// notification comes after `listen`, and `listener` returns at once.
-    pub async fn received(&self, count: usize) -> Result<Vec<Result<Event, EventId>>, Error> {
+    pub async fn received(&self, count: usize) -> Result<Vec<Result<Arc<Event>, EventId>>, Error> {
         loop {
             let listener = self.inner.board.backlog_event.listen();
             if self.inner.inbox.has_failed() {
@@ -147,7 +123,8 @@ impl Queue {
             if let Some(low) = self.inner.board.backlog_low() {
                 let events = self.read_here(|snapshot| {
                     let ids = snapshot.received(low, count)?;
-                    Ok(load_waiting(snapshot, ids))
+                    let fresh = self.inner.board.take_fresh(&ids);
+                    Ok(load_waiting(snapshot, ids, fresh))
                 })?;
                 if !events.is_empty() {
                     return Ok(events);
@@ -161,7 +138,7 @@ impl Queue {
     pub async fn settle(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), Error> {
         let mut answers = Vec::with_capacity(decisions.len());
         for (event, decision) in decisions {
-            let (sender, receiver) = bounded(1);
+            let (sender, receiver) = oneshot::pair();
             let command = Command::Settle { event, decision };
             let request = Request::new(command, Reply::Answer(sender));
             self.inner.inbox.send(request)?;
@@ -169,11 +146,11 @@ impl Queue {
         }
         // The writer answers in their order, so that whoever waits for the last is woken once.
         for answer in answers.into_iter().rev() {
-            match answer.recv().await {
+            match answer.await {
                 // Somebody else was faster: nothing is left to do for it.
-                Ok(Ok(_) | Err(Error::UnknownEvent(_) | Error::NotReceived { .. })) => {}
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(Error::StoreFailed),
+                Some(Ok(_) | Err(Error::UnknownEvent(_) | Error::NotReceived { .. })) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Err(Error::StoreFailed),
             }
         }
         Ok(())
@@ -253,18 +230,27 @@ fn shown_bytes(record: &EventRecord) -> u64 {
     record.attributes_bytes.saturating_add(RECORD_BYTES)
 }
 
-/// The events that wait, each by itself: one that cannot be read must not hold up the others.
-fn load_waiting(snapshot: &Snapshot, ids: Vec<EventId>) -> Vec<Result<Event, EventId>> {
+/// The events that wait, each by itself: one that cannot be read must not hold up the others. `fresh` has
+/// those of them that need not be read.
+fn load_waiting(
+    snapshot: &Snapshot,
+    ids: Vec<EventId>,
+    fresh: Vec<Option<Arc<Event>>>,
+) -> Vec<Result<Arc<Event>, EventId>> {
     let mut events = Vec::with_capacity(ids.len());
     let mut bytes = 0_u64;
-    for id in ids {
+    for (id, fresh) in ids.into_iter().zip(fresh) {
+        if let Some(event) = fresh {
+            events.push(Ok(event));
+            continue;
+        }
         if bytes > WAITING_BYTES_MAX {
             break;
         }
         match load_one(snapshot, id) {
             Ok(Some((event, size))) => {
                 bytes = bytes.saturating_add(size);
-                events.push(Ok(event));
+                events.push(Ok(Arc::new(event)));
             }
             // Damage, which `mecha check --data` names: what waits is never deleted.
             Ok(None) => error!("event {id} cannot be matched: its row is missing"),

@@ -1,11 +1,14 @@
 //! Events: received, matched, approved, replayed, and following their tasks to the end.
 
+use std::sync::Arc;
+
 use log::error;
 
 use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
-use crate::event::{EventId, State};
+use crate::clock::Timestamp;
+use crate::event::{Delivery, Event, EventId, State};
 use crate::id::Id;
 use crate::store::keys::delivery_hash;
 use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
@@ -21,7 +24,7 @@ impl Core {
     /// matched again.
     pub(super) fn receive(
         &mut self,
-        new: &NewEvent,
+        new: Arc<NewEvent>,
         batch: &mut Batch<'_>,
     ) -> Result<Answer, store::Error> {
         let delivery = &new.delivery;
@@ -44,27 +47,37 @@ impl Core {
             return Ok(Err(refused));
         }
         let now_ms = self.wall().as_millis();
-        let is_new = known.is_none();
-        let (id, created_ms) = if let Some((id, old)) = known {
-            self.move_event(id, &old, Stage::Received, batch, |record| {
+        if let Some((id, old)) = known {
+            self.move_event(id, old, Stage::Received, batch, |record| {
                 record.task = None;
                 record.worker = None;
                 record.reason = None;
             });
-            (id, old.created_ms)
-        } else {
-            let id = EventId(self.ids.next(self.wall()));
-            self.put_event(id, None, &new_record(new, now_ms), batch);
-            batch.put_event_texts(id, &new.attributes_json, &new.payload);
-            batch.put_delivery(&hash, id);
-            self.backlog.add();
-            (id, now_ms)
-        };
+            self.metrics.event_received(&delivery.source);
+            return Ok(Ok(Outcome::Received {
+                event: id,
+                new: None,
+            }));
+        }
+        let id = EventId(self.ids.next(self.wall()));
+        self.put_event(id, &new_record(&new, now_ms), batch);
+        batch.put_event_texts(id, &new.attributes_json, &new.payload);
+        batch.put_delivery(&hash, id);
+        self.backlog.add();
         self.metrics.event_received(&delivery.source);
+        let bytes = new.attributes_json.len();
+        let delivery = match Arc::try_unwrap(new) {
+            Ok(new) => {
+                self.effects.stored.push(new.permit);
+                new.delivery
+            }
+            Err(shared) => shared.delivery.clone(),
+        };
+        let event = Arc::new(received(id, delivery, Timestamp::from_millis(now_ms)));
+        self.effects.received.push((Arc::clone(&event), bytes));
         Ok(Ok(Outcome::Received {
             event: id,
-            created_ms,
-            is_new,
+            new: Some(event),
         }))
     }
 
@@ -83,7 +96,7 @@ impl Core {
             return Ok(Err(Error::NotReceived { event: id, state }));
         }
         // Room was made for it when it was received.
-        self.decide(id, &old, decision, batch);
+        self.decide(id, old, decision, batch);
         Ok(Ok(Outcome::Done))
     }
 
@@ -104,7 +117,7 @@ impl Core {
         if let Err(refused) = self.check_room() {
             return Ok(Err(refused));
         }
-        self.decide(id, &old, decision, batch);
+        self.decide(id, old, decision, batch);
         Ok(Ok(Outcome::Done))
     }
 
@@ -136,7 +149,7 @@ impl Core {
             Err(failure) => return Err(failure),
         };
         let decision = Decision::Start { worker, prompt };
-        self.decide(id, &old, decision, batch);
+        self.decide(id, old, decision, batch);
         Ok(Ok(Outcome::Done))
     }
 
@@ -165,7 +178,7 @@ impl Core {
         };
         if stage != old.stage {
             // It ends when its task ends, to the millisecond.
-            self.move_event(id, &old, stage, batch, |new| {
+            self.move_event(id, old, stage, batch, |new| {
                 new.updated_ms = record.ended_ms.unwrap_or(new.updated_ms);
             });
         }
@@ -182,13 +195,7 @@ impl Core {
         }
     }
 
-    fn decide(
-        &mut self,
-        id: EventId,
-        old: &EventRecord,
-        decision: Decision,
-        batch: &mut Batch<'_>,
-    ) {
+    fn decide(&mut self, id: EventId, old: EventRecord, decision: Decision, batch: &mut Batch<'_>) {
         if let Some(bytes) = old.prompt_bytes {
             batch.remove_held_prompt(id, bytes);
         }
@@ -231,29 +238,30 @@ impl Core {
     fn move_event(
         &mut self,
         id: EventId,
-        old: &EventRecord,
+        old: EventRecord,
         stage: Stage,
         batch: &mut Batch<'_>,
         change: impl FnOnce(&mut EventRecord),
     ) {
         let now = self.time.now();
-        let mut new = EventRecord {
-            stage,
-            updated_ms: self.wall().as_millis(),
-            updated_steady_ms: Some(now.as_millis()),
-            ..old.clone()
-        };
-        change(&mut new);
-        self.put_event(id, Some(old), &new, batch);
-        self.backlog.moves(Some(old.stage), Some(stage));
+        let wall = self.wall();
+        let old_stage = old.stage;
+        let changed = batch.change_event(id, old, |record| {
+            record.stage = stage;
+            record.updated_ms = wall.as_millis();
+            record.updated_steady_ms = Some(now.as_millis());
+            change(record);
+        });
+        self.tell_event(id, &changed);
+        self.backlog.moves(Some(old_stage), Some(stage));
         self.count_end(stage);
-        if old.stage == Stage::Received {
+        if old_stage == Stage::Received {
             self.backlog.remove(id.0);
         }
         if stage == Stage::Received {
             self.backlog.put_back(id.0);
         }
-        match (old.stage == Stage::Held, stage == Stage::Held) {
+        match (old_stage == Stage::Held, stage == Stage::Held) {
             (false, true) => self.backlog.hold(),
             (true, false) => self.backlog.release(),
             _ => {}
@@ -328,6 +336,25 @@ fn new_record(new: &NewEvent, now_ms: u64) -> EventRecord {
         payload_bytes: new.payload.bytes(),
         prompt_bytes: None,
         updated_steady_ms: None,
+    }
+}
+
+/// What was delivered, as an event that waits to be matched.
+fn received(id: EventId, delivery: Delivery, created_at: Timestamp) -> Event {
+    Event {
+        id,
+        source: delivery.source,
+        event_type: delivery.event_type,
+        delivery_id: delivery.delivery_id,
+        actor: delivery.actor,
+        subject: delivery.subject,
+        state: State::Received,
+        worker: None,
+        task: None,
+        reason: None,
+        attributes: delivery.attributes,
+        created_at,
+        updated_at: created_at,
     }
 }
 

@@ -84,15 +84,14 @@ impl Core {
         }
     }
 
-    /// Writes an event's record, and tells of it.
-    pub(super) fn put_event(
-        &mut self,
-        id: EventId,
-        old: Option<&EventRecord>,
-        new: &EventRecord,
-        batch: &mut Batch<'_>,
-    ) {
-        batch.put_event(id, old, new);
+    /// Writes a new event's record, and tells of it.
+    pub(super) fn put_event(&mut self, id: EventId, new: &EventRecord, batch: &mut Batch<'_>) {
+        batch.put_event(id, new);
+        self.tell_event(id, new);
+    }
+
+    /// Tells of an event's record that was written.
+    pub(super) fn tell_event(&mut self, id: EventId, new: &EventRecord) {
         self.effects.changes.push(Change::Event(EventChange {
             id,
             // No attempt of its task runs when its row is written.

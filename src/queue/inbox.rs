@@ -10,6 +10,7 @@ use smol::channel::Sender;
 use super::Error;
 use super::claim::Granted;
 use super::command::{Answer, Command};
+use super::oneshot;
 use crate::budget::Permit;
 
 /// Commands in one commit.
@@ -47,7 +48,7 @@ impl Request {
 #[derive(Debug)]
 pub(super) enum Reply {
     /// To whoever waits for it.
-    Answer(Sender<Answer>),
+    Answer(oneshot::Sender<Answer>),
     /// The tasks that meet a demand.
     Grants(Sender<Vec<Granted>>),
     /// Nobody waits.
@@ -179,7 +180,7 @@ impl Inbox {
 /// Tells whoever waits that the store has failed.
 pub(super) fn refuse(reply: Reply) {
     if let Reply::Answer(sender) = reply {
-        let _ = sender.try_send(Err(Error::StoreFailed));
+        sender.send(Err(Error::StoreFailed));
     }
 }
 

@@ -26,6 +26,7 @@ mod history;
 mod inbox;
 mod lane;
 mod leftover;
+mod oneshot;
 mod overview;
 mod own_time;
 mod readers;
@@ -325,13 +326,13 @@ impl Queue {
         command: Command,
         permit: Option<Arc<Permit>>,
     ) -> Result<Outcome, Error> {
-        let (sender, receiver) = bounded(1);
+        let (sender, answer) = oneshot::pair();
         self.inner.inbox.send(Request {
             command,
             reply: Reply::Answer(sender),
             permit,
         })?;
-        receiver.recv().await.unwrap_or(Err(Error::StoreFailed))
+        answer.await.unwrap_or(Err(Error::StoreFailed))
     }
 
     async fn finish(&self, command: Command) -> Result<(), Error> {

@@ -172,8 +172,7 @@ impl Writer {
         self.tell(effects);
         for (reply, answer) in answers {
             if let Reply::Answer(sender) = reply {
-                // A sender that is gone does not want to know.
-                let _ = sender.try_send(answer);
+                sender.send(answer);
             }
         }
         if self.store.rotate()? {

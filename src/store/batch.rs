@@ -9,14 +9,14 @@ use fjall::{PersistMode, Slice};
 
 #[cfg(test)]
 use super::faults::Operation;
-use super::keys::{self, Shelf, Text};
+use super::keys::{self, IndexKeys, Shelf, Text};
 use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store, text};
 use crate::id::Id;
 use crate::task::TaskId;
 
-type Changes = BTreeMap<(Space, Vec<u8>), Option<Slice>>;
-type ChangedRange<'a> = Peekable<btree_map::Range<'a, (Space, Vec<u8>), Option<Slice>>>;
+type Changes = BTreeMap<(Space, Slice), Option<Slice>>;
+type ChangedRange<'a> = Peekable<btree_map::Range<'a, (Space, Slice), Option<Slice>>>;
 
 /// Changes that become durable and visible together, or not at all.
 #[derive(Debug)]
@@ -88,17 +88,19 @@ impl<'a> Batch<'a> {
     /// Writes a task's record and moves its index rows. `old` is the record as it was, if there
     /// was one.
     pub fn put_task(&mut self, id: TaskId, old: Option<&TaskRecord>, new: &TaskRecord) {
-        self.write(Space::Tasks, id.0.as_bytes().to_vec(), &record::encode(new));
-        let present = old.map_or_else(Vec::new, |old| keys::index_of(id, old));
-        self.move_index(present, keys::index_of(id, new));
+        self.write(
+            Space::Tasks,
+            Slice::from(id.0.as_bytes()),
+            &record::encode(new),
+        );
+        let present = old.map(|old| keys::index_of(id, old));
+        self.move_index(present.unwrap_or_default(), keys::index_of(id, new));
     }
 
     /// Removes a task with its texts, ended attempts, index rows and idempotency key.
     pub fn delete_task(&mut self, id: TaskId, old: &TaskRecord) {
-        self.remove(Space::Tasks, id.0.as_bytes().to_vec());
-        for key in keys::index_of(id, old) {
-            self.remove(Space::Index, key);
-        }
+        self.remove(Space::Tasks, Slice::from(id.0.as_bytes()));
+        self.move_index(keys::index_of(id, old), IndexKeys::default());
         if let Some(hash) = &old.key_hash {
             self.remove(Space::Index, keys::idempotency(hash));
         }
@@ -219,7 +221,11 @@ impl<'a> Batch<'a> {
 
     /// Writes the store's own time.
     pub fn put_clock(&mut self, clock: &ClockRecord) {
-        self.write(Space::Meta, keys::CLOCK.to_vec(), &record::encode(clock));
+        self.write(
+            Space::Meta,
+            Slice::from(keys::CLOCK),
+            &record::encode(clock),
+        );
     }
 
     /// Writes a worker registered over the API.
@@ -234,26 +240,29 @@ impl<'a> Batch<'a> {
 
     /// Writes the highest id that was deleted.
     pub fn put_deleted_id(&mut self, id: Id) {
-        self.write(Space::Meta, keys::DELETED_ID.to_vec(), id.as_bytes());
+        self.write(Space::Meta, Slice::from(keys::DELETED_ID), id.as_bytes());
     }
 
     /// Brings index rows from what is `present` to what is `wanted`.
-    pub(super) fn move_index(&mut self, present: Vec<Vec<u8>>, wanted: Vec<Vec<u8>>) {
-        let (stay, go): (Vec<_>, Vec<_>) =
-            present.into_iter().partition(|key| wanted.contains(key));
-        for key in go {
-            self.remove(Space::Index, key);
-        }
-        for key in wanted.into_iter().filter(|key| !stay.contains(key)) {
-            self.write(Space::Index, key, b"");
+    pub(super) fn move_index(&mut self, present: IndexKeys, wanted: IndexKeys) {
+        for (present, wanted) in present.into_iter().zip(wanted) {
+            if present == wanted {
+                continue;
+            }
+            if let Some(key) = present {
+                self.remove(Space::Index, key);
+            }
+            if let Some(key) = wanted {
+                self.write(Space::Index, key, b"");
+            }
         }
     }
 
     /// Ids of index rows from `from` to `to` with the time in front of each.
     pub(super) fn timed(
         &self,
-        from: Vec<u8>,
-        to: Vec<u8>,
+        from: Slice,
+        to: Slice,
         count: usize,
     ) -> Result<Vec<(u64, Id)>, Error> {
         let mut found = Vec::new();
@@ -266,29 +275,29 @@ impl<'a> Batch<'a> {
         Ok(found)
     }
 
-    pub(super) fn write(&mut self, space: Space, key: Vec<u8>, value: &[u8]) {
+    pub(super) fn write(&mut self, space: Space, key: impl Into<Slice>, value: &[u8]) {
         self.share(space, key, Slice::from(value));
     }
 
     /// Writes a row whose value is not copied.
-    pub(super) fn share(&mut self, space: Space, key: Vec<u8>, value: Slice) {
-        self.changes.insert((space, key), Some(value));
+    pub(super) fn share(&mut self, space: Space, key: impl Into<Slice>, value: Slice) {
+        self.changes.insert((space, key.into()), Some(value));
     }
 
-    pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
-        self.changes.insert((space, key), None);
+    pub(super) fn remove(&mut self, space: Space, key: impl Into<Slice>) {
+        self.changes.insert((space, key.into()), None);
     }
 
     pub(super) fn read(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
         // A batch is small, so building the key to look it up costs less than a second map.
-        match self.changes.get(&(space, key.to_vec())) {
+        match self.changes.get(&(space, Slice::from(key))) {
             Some(changed) => Ok(changed.clone()),
             None => self.store.get(space, key),
         }
     }
 
     /// Rows with keys from `from` to `to`, both included, in order.
-    pub(super) fn range(&self, space: Space, from: Vec<u8>, to: Vec<u8>) -> Merged<'_> {
+    pub(super) fn range(&self, space: Space, from: Slice, to: Slice) -> Merged<'_> {
         let disk = self.store.space(space).range(from.clone()..=to.clone());
         let changed = self
             .changes
@@ -343,9 +352,7 @@ impl Merged<'_> {
                 (None, None) => return Ok(None),
                 (Some(_), None) => return Ok(self.next_on_disk.take()),
                 (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((on_disk, _)), Some(((_, changed), _))) => {
-                    on_disk.as_ref().cmp(changed.as_slice())
-                }
+                (Some((on_disk, _)), Some(((_, changed), _))) => on_disk.cmp(changed),
             };
             if order == std::cmp::Ordering::Less {
                 return Ok(self.next_on_disk.take());
@@ -354,7 +361,7 @@ impl Merged<'_> {
                 self.next_on_disk = None;
             }
             if let Some(((_, key), Some(value))) = self.changed.next() {
-                return Ok(Some((Slice::from(key.as_slice()), value.clone())));
+                return Ok(Some((key.clone(), value.clone())));
             }
         }
     }

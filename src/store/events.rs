@@ -1,9 +1,9 @@
 //! The rows of events: written by the batch, read by snapshots.
 
-use fjall::Readable;
+use fjall::{Readable, Slice};
 
 use super::batch::Batch;
-use super::keys::{self, EventText};
+use super::keys::{self, EventText, IndexKeys};
 use super::payload::{self, Payload};
 use super::record::{self, EventCounts, EventRecord, Stage};
 use super::snapshot::Snapshot;
@@ -51,12 +51,27 @@ impl Batch<'_> {
             .transpose()
     }
 
-    /// Writes an event's record and moves its index rows. `old` is the record as it was, if there
-    /// was one.
-    pub fn put_event(&mut self, id: EventId, old: Option<&EventRecord>, new: &EventRecord) {
+    /// Writes the record of a new event and its index rows.
+    pub fn put_event(&mut self, id: EventId, new: &EventRecord) {
+        self.write_event(id, IndexKeys::default(), new);
+    }
+
+    /// Changes an event's record, which is `record` now, and moves its index rows. Gives what it is then.
+    pub fn change_event(
+        &mut self,
+        id: EventId,
+        mut record: EventRecord,
+        change: impl FnOnce(&mut EventRecord),
+    ) -> EventRecord {
+        let present = keys::event_index_of(id, &record);
+        change(&mut record);
+        self.write_event(id, present, &record);
+        record
+    }
+
+    fn write_event(&mut self, id: EventId, present: IndexKeys, new: &EventRecord) {
         let bytes = record::encode(new);
-        self.write(Space::Events, id.0.as_bytes().to_vec(), &bytes);
-        let present = old.map_or_else(Vec::new, |old| keys::event_index_of(id, old));
+        self.write(Space::Events, Slice::from(id.0.as_bytes()), &bytes);
         self.move_index(present, keys::event_index_of(id, new));
     }
 
@@ -93,10 +108,8 @@ impl Batch<'_> {
     /// Removes an event with its texts, its index rows and the row of its delivery, whose hash is
     /// `delivery`.
     pub fn delete_event(&mut self, id: EventId, old: &EventRecord, delivery: &[u8; 16]) {
-        self.remove(Space::Events, id.0.as_bytes().to_vec());
-        for key in keys::event_index_of(id, old) {
-            self.remove(Space::Index, key);
-        }
+        self.remove(Space::Events, Slice::from(id.0.as_bytes()));
+        self.move_index(keys::event_index_of(id, old), IndexKeys::default());
         self.remove(Space::Index, keys::delivery(delivery));
         self.remove(Space::Texts, keys::event_text(id, EventText::Attributes));
         if let Some(bytes) = old.prompt_bytes {
@@ -158,7 +171,7 @@ impl Batch<'_> {
     /// Writes what is known of all events.
     pub fn put_event_counts(&mut self, counts: &EventCounts) {
         let bytes = record::encode(counts);
-        self.write(Space::Meta, keys::EVENT_COUNTS.to_vec(), &bytes);
+        self.write(Space::Meta, Slice::from(keys::EVENT_COUNTS), &bytes);
     }
 }
 

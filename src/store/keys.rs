@@ -23,6 +23,7 @@
 //! | `meta` | `l`, lane | [`LaneRecord`](super::record::LaneRecord) |
 //! | `meta` | `w`, name | JSON of a worker registered over the API |
 
+use fjall::Slice;
 use sha2::{Digest, Sha256};
 
 use super::record::{EventRecord, LaneNumber, Phase, Stage, TaskRecord};
@@ -128,22 +129,22 @@ pub(super) const LANES: &[u8] = b"l";
 pub(super) const WORKERS: &[u8] = b"w";
 
 /// `texts`: id, kind.
-pub(super) fn text(id: TaskId, kind: Text) -> Vec<u8> {
+pub(super) fn text(id: TaskId, kind: Text) -> Slice {
     joined(&[id.0.as_bytes(), &[kind.tag()]])
 }
 
 /// `texts`: id of a task, `h`.
-pub(super) fn attempts(id: TaskId) -> Vec<u8> {
+pub(super) fn attempts(id: TaskId) -> Slice {
     joined(&[id.0.as_bytes(), b"h"])
 }
 
 /// `index`: `w`, lane, shelf, id.
-pub(super) fn shelved(lane: LaneNumber, shelf: Shelf, id: Id) -> Vec<u8> {
+pub(super) fn shelved(lane: LaneNumber, shelf: Shelf, id: Id) -> Slice {
     joined(&[b"w", &lane.to_be_bytes(), &[shelf.tag()], id.as_bytes()])
 }
 
 /// `index`: `r`, lane, due, id.
-pub(super) fn due(lane: LaneNumber, due_ms: u64, id: Id) -> Vec<u8> {
+pub(super) fn due(lane: LaneNumber, due_ms: u64, id: Id) -> Slice {
     joined(&[
         b"r",
         &lane.to_be_bytes(),
@@ -153,45 +154,46 @@ pub(super) fn due(lane: LaneNumber, due_ms: u64, id: Id) -> Vec<u8> {
 }
 
 /// `index`: `e`, ended by the store's own time, id.
-pub(super) fn ended(ended_ms: u64, id: Id) -> Vec<u8> {
+pub(super) fn ended(ended_ms: u64, id: Id) -> Slice {
     joined(&[b"e", &ended_ms.to_be_bytes(), id.as_bytes()])
 }
 
 /// `index`: `k`, hash.
-pub(super) fn idempotency(hash: &[u8; 16]) -> Vec<u8> {
+pub(super) fn idempotency(hash: &[u8; 16]) -> Slice {
     joined(&[b"k", hash])
 }
 
 /// `meta`: `l`, lane.
-pub(super) fn lane(lane: LaneNumber) -> Vec<u8> {
+pub(super) fn lane(lane: LaneNumber) -> Slice {
     joined(&[LANES, &lane.to_be_bytes()])
 }
 
 /// `meta`: `w`, name.
-pub(super) fn worker(name: &str) -> Vec<u8> {
+pub(super) fn worker(name: &str) -> Slice {
     joined(&[WORKERS, name.as_bytes()])
 }
 
+/// Keys of the index rows of a task or an event: each kind of row has its place.
+pub(super) type IndexKeys = [Option<Slice>; 3];
+
 /// The index rows that a task has, its idempotency key aside.
-pub(super) fn index_of(id: TaskId, record: &TaskRecord) -> Vec<Vec<u8>> {
-    let mut keys = vec![shelved(record.lane, Shelf::of(record.phase), id.0)];
-    if let Some(due_ms) = record.due_ms {
-        keys.push(due(record.lane, due_ms, id.0));
-    }
-    if let Some(since_ms) = record.kept_since_ms() {
-        keys.push(ended(since_ms, id.0));
-    }
-    keys
+pub(super) fn index_of(id: TaskId, record: &TaskRecord) -> IndexKeys {
+    let lane = record.lane;
+    [
+        Some(shelved(lane, Shelf::of(record.phase), id.0)),
+        record.due_ms.map(|due_ms| due(lane, due_ms, id.0)),
+        record.kept_since_ms().map(|since| ended(since, id.0)),
+    ]
 }
 
 /// `texts`: id of an event, kind.
-pub(super) fn event_text(id: EventId, kind: EventText) -> Vec<u8> {
+pub(super) fn event_text(id: EventId, kind: EventText) -> Slice {
     joined(&[id.0.as_bytes(), &[kind.tag()]])
 }
 
 /// `texts`: the key of a text, number of the piece. The engine keeps keys of 20 bytes without a block
 /// of their own.
-pub(super) fn text_piece(text: &[u8], number: u32) -> Vec<u8> {
+pub(super) fn text_piece(text: &[u8], number: u32) -> Slice {
     let [_, number @ ..] = number.to_be_bytes();
     joined(&[text, &number])
 }
@@ -203,12 +205,12 @@ pub(super) fn text_piece_number(bytes: &[u8]) -> Option<u32> {
 }
 
 /// `texts`: id of an event, `y`, number of the piece.
-pub(super) fn payload_piece(id: EventId, number: u32) -> Vec<u8> {
+pub(super) fn payload_piece(id: EventId, number: u32) -> Slice {
     joined(&[id.0.as_bytes(), b"y", &number.to_be_bytes()])
 }
 
 /// `index`: `s`, stage, id.
-pub(super) fn staged(stage: Stage, id: Id) -> Vec<u8> {
+pub(super) fn staged(stage: Stage, id: Id) -> Slice {
     let tag = match stage {
         Stage::Received => 0,
         Stage::Held => 1,
@@ -221,7 +223,7 @@ pub(super) fn staged(stage: Stage, id: Id) -> Vec<u8> {
 }
 
 /// `index`: `x`, updated by the store's own time, id.
-pub(super) fn event_ended(updated_ms: u64, id: Id) -> Vec<u8> {
+pub(super) fn event_ended(updated_ms: u64, id: Id) -> Slice {
     joined(&[b"x", &updated_ms.to_be_bytes(), id.as_bytes()])
 }
 
@@ -242,17 +244,17 @@ pub fn delivery_hash(source: &str, delivery_id: &str) -> [u8; 16] {
 }
 
 /// `index`: `d`, hash.
-pub(super) fn delivery(hash: &[u8; 16]) -> Vec<u8> {
+pub(super) fn delivery(hash: &[u8; 16]) -> Slice {
     joined(&[b"d", hash])
 }
 
 /// The index rows that an event has, that of its delivery aside.
-pub(super) fn event_index_of(id: EventId, record: &EventRecord) -> Vec<Vec<u8>> {
-    let mut keys = vec![staged(record.stage, id.0)];
-    if let Some(since_ms) = record.kept_since_ms() {
-        keys.push(event_ended(since_ms, id.0));
-    }
-    keys
+pub(super) fn event_index_of(id: EventId, record: &EventRecord) -> IndexKeys {
+    [
+        Some(staged(record.stage, id.0)),
+        record.kept_since_ms().map(|since| event_ended(since, id.0)),
+        None,
+    ]
 }
 
 /// The id at the end of an index key.
@@ -275,8 +277,20 @@ pub(super) fn lane_of(key: &[u8]) -> Option<LaneNumber> {
     ))
 }
 
-fn joined(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
+/// A key of `parts`. The engine keeps up to 20 bytes without a block of their own, so it is put together
+/// beside the heap.
+fn joined(parts: &[&[u8]]) -> Slice {
+    let mut bytes = [0_u8; 32];
+    let mut length = 0;
+    for part in parts {
+        let end = length + part.len();
+        match bytes.get_mut(length..end) {
+            Some(place) => place.copy_from_slice(part),
+            None => return Slice::from(parts.concat()),
+        }
+        length = end;
+    }
+    Slice::from(bytes.get(..length).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -106,15 +106,17 @@ fn encode_piece(piece: &[u8]) -> Slice {
     }
     SCRATCH.with_borrow_mut(|scratch| {
         let room = get_maximum_output_size(piece.len());
-        if scratch.len() < room {
-            scratch.resize(room, 0);
+        if scratch.len() <= room {
+            scratch.resize(room + 1, 0);
         }
-        let written = compress_into(piece, scratch);
-        match written.ok().and_then(|length| scratch.get(..length)) {
-            Some(compressed) if compressed.len() < piece.len() => {
-                Slice::from([&[COMPRESSED], compressed].concat())
-            }
-            _ => Slice::from([&[PLAIN], piece].concat()),
+        let written = scratch.split_first_mut().and_then(|(how, rest)| {
+            *how = COMPRESSED;
+            compress_into(piece, rest).ok()
+        });
+        let smaller = written.filter(|length| *length < piece.len());
+        match smaller.and_then(|length| scratch.get(..=length)) {
+            Some(compressed) => Slice::from(compressed),
+            None => Slice::from([&[PLAIN], piece].concat()),
         }
     })
 }

@@ -175,7 +175,7 @@ mod tests {
 
     fn keep(store: &Store, space: Space, number: u8) {
         let mut batch = store.batch();
-        batch.write(space, id(number).as_bytes().to_vec(), b"a record");
+        batch.write(space, Slice::from(id(number).as_bytes()), b"a record");
         batch.commit().unwrap();
     }
 

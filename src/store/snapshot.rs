@@ -108,7 +108,7 @@ impl Snapshot {
 
     fn task_ids(
         &self,
-        range: std::ops::RangeInclusive<Vec<u8>>,
+        range: std::ops::RangeInclusive<Slice>,
         count: usize,
     ) -> Result<Vec<TaskId>, Error> {
         let rows = self.rows.range(self.store.space(Space::Index), range);

@@ -26,9 +26,9 @@ pub(super) fn pieces(bytes: u64) -> u32 {
 }
 
 /// The key of one of a text's rows, given that of the text.
-pub(super) fn key_of(text: &[u8], number: u32) -> Vec<u8> {
+pub(super) fn key_of(text: &[u8], number: u32) -> Slice {
     match number {
-        0 => text.to_vec(),
+        0 => Slice::from(text),
         number => keys::text_piece(text, number),
     }
 }

@@ -9,7 +9,7 @@ use fjall::Readable;
 use super::Report;
 use crate::event::EventId;
 use crate::id::Id;
-use crate::store::keys;
+use crate::store::keys::{self, IndexKeys};
 use crate::store::record::{
     self, ClockRecord, EventCounts, EventRecord, KeyRecord, LaneNumber, LaneRecord, Phase, Stage,
     StageCounts, TaskRecord,
@@ -130,7 +130,7 @@ impl<'a> Audit<'a> {
             // Rows are read in the order of their ids.
             sums.low = Some(id);
         }
-        for key in keys::index_of(TaskId(id), &record) {
+        for key in keys::index_of(TaskId(id), &record).into_iter().flatten() {
             if !self.has(&key)? {
                 self.wrong(&place, "a row of the index is missing for it");
             }
@@ -160,7 +160,10 @@ impl<'a> Audit<'a> {
         if record.stage == Stage::Received && self.received_low.is_none() {
             self.received_low = Some(id);
         }
-        for key in keys::event_index_of(EventId(id), &record) {
+        for key in keys::event_index_of(EventId(id), &record)
+            .into_iter()
+            .flatten()
+        {
             if !self.has(&key)? {
                 self.wrong(&place, "a row of the index is missing for it");
             }
@@ -349,8 +352,8 @@ impl<'a> Audit<'a> {
     }
 }
 
-fn holds(keys: &[Vec<u8>], key: &[u8]) -> bool {
-    keys.iter().any(|other| other == key)
+fn holds(keys: &IndexKeys, key: &[u8]) -> bool {
+    keys.iter().flatten().any(|other| **other == *key)
 }
 
 fn id_of_row(key: &[u8], space: &str) -> Result<Id, Error> {

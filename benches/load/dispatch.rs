@@ -99,6 +99,10 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
         0,
     );
     latencies.judge(summary, "idle");
+    let mut resident = Series::default();
+    resident.push(peak);
+    let name = "resident, peak through a worker";
+    summary.judge(name, Target::AtMost(48.0), " MiB", &resident, 1);
     server.process.stop().await
 }
 

@@ -94,11 +94,13 @@ impl Postgres {
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"])
             .args(["--locale=C", "--no-sync"])
             .current_dir("/");
-        let made = command.stdin(Stdio::null()).output()?;
-        if !made.status.success() {
-            let said = String::from_utf8_lossy(&made.stderr);
-            let said = said.lines().last().unwrap_or_default();
-            report::line(&format!("PostgreSQL: skipped: initdb: {said}"))?;
+        let failed = match command.stdin(Stdio::null()).output() {
+            Ok(made) if made.status.success() => None,
+            Ok(made) => Some(String::from_utf8_lossy(&made.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = failed {
+            report::line(&format!("PostgreSQL: skipped: initdb: {why}"))?;
             return Ok(None);
         }
         let addr = unused_addr()?;

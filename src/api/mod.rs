@@ -20,6 +20,7 @@ mod memory;
 mod metrics;
 mod openapi;
 mod origin;
+mod page;
 pub mod properties;
 mod query;
 mod refusals;
@@ -153,9 +154,7 @@ impl Api {
 
     fn check(&self, head: &Head) -> Result<Admission, ApiError> {
         let route = route::find(head.method, &head.path);
-        if route.access == Access::Keyed {
-            self.check_caller(head)?;
-        }
+        self.check_caller(head, route.access)?;
         let (endpoint, segment, body) = match route.target {
             Target::Endpoint {
                 endpoint,
@@ -184,12 +183,17 @@ impl Api {
         })
     }
 
-    fn check_caller(&self, head: &Head) -> Result<(), ApiError> {
+    fn check_caller(&self, head: &Head, access: Access) -> Result<(), ApiError> {
+        let provenance = match access {
+            Access::Open => return Ok(()),
+            Access::Keyed => Provenance::of(head),
+            Access::Unkeyed => Provenance::of(head).or_link(head),
+        };
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        Provenance::of(head)
+        provenance
             .check(self.is_loopback && keys.is_empty())
             .map_err(|foreign| ApiError::new(403, "foreign_origin", foreign.to_string()))?;
-        if Credentials::of(head).open(&keys) {
+        if access == Access::Unkeyed || Credentials::of(head).open(&keys) {
             Ok(())
         } else {
             Err(ApiError::unauthorized())
@@ -213,6 +217,7 @@ impl Api {
         };
         *asked = Some(endpoint);
         match endpoint {
+            Endpoint::ShowPage => self.show_page(&head).await,
             Endpoint::Health => Ok(health::reply(self.drain.cause())),
             Endpoint::SubmitTask => self.submit_task(&head, body, permit).await,
             Endpoint::ShowTask => self.show_task(&head, segment).await,

@@ -63,6 +63,21 @@ impl<'a> Provenance<'a> {
         }
     }
 
+    /// The same for what a browser may show: a link of another site that somebody follows is not
+    /// that site's request. A frame, or anything that a page does by itself, still is.
+    pub(super) fn or_link(mut self, head: &Head) -> Self {
+        let is = |name, value: &str| {
+            head.header_count(name) == 1
+                && head
+                    .header(name)
+                    .is_some_and(|found| found.eq_ignore_ascii_case(value))
+        };
+        if is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document") {
+            self.fetch_site = None;
+        }
+        self
+    }
+
     /// Refuses foreign requests. `must_be_loopback` is set where no key guards a loopback address.
     pub(super) fn check(self, must_be_loopback: bool) -> Result<(), Foreign> {
         if let Some(origin) = self.origin
@@ -288,6 +303,33 @@ mod tests {
             Err(Foreign::CrossSite)
         );
         assert_eq!(check(&[]), Ok(()));
+    }
+
+    #[test]
+    fn a_link_may_lead_from_another_site() {
+        let check = |fields: &[(&str, &str)]| {
+            let head = Head::new(Method::Get, "/", "", fields.iter().copied());
+            Provenance::of(&head).or_link(&head).check(true)
+        };
+        let site = ("sec-fetch-site", "cross-site");
+        let mode = ("sec-fetch-mode", "navigate");
+        let document = ("sec-fetch-dest", "document");
+        assert_eq!(check(&[site, mode, document]), Ok(()));
+        for fields in [
+            &[site][..],
+            &[site, mode],
+            &[site, document],
+            &[site, mode, ("sec-fetch-dest", "iframe")],
+            &[site, ("sec-fetch-mode", "no-cors"), document],
+            &[site, mode, mode, document],
+        ] {
+            assert_eq!(check(fields), Err(Foreign::CrossSite), "{fields:?}");
+        }
+        let rebound = ("host", "evil.example");
+        assert_eq!(check(&[site, mode, document, rebound]), Err(Foreign::Host));
+        let origin = ("origin", "http://evil.example");
+        let fields = [site, mode, document, ("host", "localhost"), origin];
+        assert_eq!(check(&fields), Err(Foreign::Origin));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::http::Method;
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    ShowPage,
     Health,
     SubmitTask,
     ShowTask,
@@ -40,6 +41,8 @@ pub(super) enum Access {
     Open,
     /// Who has a key, where one is set, and is no foreign page in a browser.
     Keyed,
+    /// Whoever is no foreign page in a browser; such a page may lead here by a link.
+    Unkeyed,
 }
 
 /// What an endpoint does with the request's body.
@@ -62,6 +65,13 @@ pub(super) enum Body {
 struct Line(Method, &'static str, Endpoint, Access, Body);
 
 const TABLE: &[Line] = &[
+    Line(
+        Method::Get,
+        "/",
+        Endpoint::ShowPage,
+        Access::Unkeyed,
+        Body::Ignored,
+    ),
     Line(
         Method::Get,
         "/health",
@@ -345,6 +355,8 @@ mod tests {
     fn each_method_and_path_leads_to_its_endpoint() {
         use Endpoint as E;
         for (method, path, endpoint, segment) in [
+            (Method::Get, "/", E::ShowPage, ""),
+            (Method::Head, "/", E::ShowPage, ""),
             (Method::Get, "/health", E::Health, ""),
             (Method::Head, "/health", E::Health, ""),
             (Method::Post, "/task", E::SubmitTask, ""),
@@ -386,9 +398,10 @@ mod tests {
     #[test]
     fn other_paths_lead_nowhere() {
         for path in [
-            "/",
             "",
             "*",
+            "//",
+            "/index.html",
             "/Health",
             "/health/",
             "/healthz",
@@ -441,13 +454,16 @@ mod tests {
     }
 
     #[test]
-    fn health_and_webhooks_alone_are_open_whatever_the_method() {
+    fn health_webhooks_and_the_page_alone_want_no_key_whatever_the_method() {
         for Line(_, pattern, endpoint, ..) in TABLE {
             let path = pattern.replace("{}", "x");
             for method in [Method::Get, Method::Put, Method::Options, Method::Patch] {
-                let is_open = find(method, &path).access == Access::Open;
-                let expected = matches!(endpoint, Endpoint::Health | Endpoint::ReceiveWebhook);
-                assert_eq!(is_open, expected, "{path}");
+                let expected = match endpoint {
+                    Endpoint::Health | Endpoint::ReceiveWebhook => Access::Open,
+                    Endpoint::ShowPage => Access::Unkeyed,
+                    _ => Access::Keyed,
+                };
+                assert_eq!(find(method, &path).access, expected, "{path}");
             }
         }
     }

@@ -62,6 +62,15 @@ impl Reply {
         .with_header("content-type", "application/json")
     }
 
+    /// The answer that is an HTML document in UTF-8.
+    pub fn html(document: Vec<u8>) -> Self {
+        Self {
+            body: Body::Whole(document),
+            ..Self::empty(200)
+        }
+        .with_header("content-type", "text/html; charset=utf-8")
+    }
+
     /// An answer whose body, of that media type, is made while it is sent.
     pub fn stream(status: u16, media_type: &str, pieces: Pieces) -> Self {
         Self {

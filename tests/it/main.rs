@@ -58,6 +58,7 @@ mod monitoring;
 mod open_files;
 mod openapi;
 mod origin;
+mod page;
 mod reload;
 mod restart;
 mod retry;

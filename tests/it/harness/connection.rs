@@ -108,7 +108,7 @@ impl Connection {
         if version != "HTTP/1.1" && version != "HTTP/1.0" {
             return Err(malformed());
         }
-        let body = if is_head || status < 200 || status == 204 {
+        let body = if is_head || status < 200 || matches!(status, 204 | 304) {
             Vec::new()
         } else {
             self.wire.body(&head, true)?

@@ -6,8 +6,8 @@ use super::wire::Head;
 
 /// The statuses of the contract.
 const STATUSES: &[u16] = &[
-    100, 200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 417, 429, 431, 501,
-    503, 505, 507,
+    100, 200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 417, 429, 431,
+    501, 503, 505, 507,
 ];
 
 /// What stands in no text for clients.
@@ -103,7 +103,7 @@ impl Response {
         }
         let has_length = self.header("content-length").is_some();
         assert!(!(has_length && self.head.is_chunked()), "{context}");
-        if self.status == 204 {
+        if matches!(self.status, 204 | 304) {
             assert!(!has_length && self.body.is_empty(), "RFC 9110: {context}");
         }
         if matches!(self.status, 429 | 503) {
@@ -120,8 +120,10 @@ impl Response {
             );
         }
         let media_type = self.header("content-type").unwrap_or_default();
-        if media_type.starts_with("text/plain; version=") && self.status == 200 {
-            // What Prometheus reads is no JSON.
+        let is_other = media_type.starts_with("text/plain; version=")
+            || media_type == "text/html; charset=utf-8";
+        if is_other && self.status == 200 {
+            // What Prometheus reads is no JSON, nor is the web page.
         } else if !self.body.is_empty() {
             assert_eq!(
                 self.header("content-type"),

@@ -206,6 +206,25 @@ pub struct Event {
 }
 
 impl Event {
+    /// What was delivered, as an event that was stored at `created_at` and waits to be matched.
+    pub fn received(id: EventId, delivery: Delivery, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            source: delivery.source,
+            event_type: delivery.event_type,
+            delivery_id: delivery.delivery_id,
+            actor: delivery.actor,
+            subject: delivery.subject,
+            state: State::Received,
+            worker: None,
+            task: None,
+            reason: None,
+            attributes: delivery.attributes,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+
     /// Whether a rule matched that wants an approval first, and nobody has given it.
     pub fn awaits_approval(&self) -> bool {
         self.state == State::Matched && self.task.is_none()

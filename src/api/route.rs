@@ -64,175 +64,66 @@ pub(super) enum Body {
 /// HEAD is understood wherever GET is, and OPTIONS everywhere.
 struct Line(Method, &'static str, Endpoint, Access, Body);
 
+/// A line for who has a key, whose body means nothing.
+const fn line(method: Method, pattern: &'static str, endpoint: Endpoint) -> Line {
+    Line(method, pattern, endpoint, Access::Keyed, Body::Ignored)
+}
+
+const fn get(pattern: &'static str, endpoint: Endpoint) -> Line {
+    line(Method::Get, pattern, endpoint)
+}
+
+const fn post(pattern: &'static str, endpoint: Endpoint) -> Line {
+    line(Method::Post, pattern, endpoint)
+}
+
+const fn put(pattern: &'static str, endpoint: Endpoint) -> Line {
+    line(Method::Put, pattern, endpoint)
+}
+
+const fn delete(pattern: &'static str, endpoint: Endpoint) -> Line {
+    line(Method::Delete, pattern, endpoint)
+}
+
+impl Line {
+    const fn for_access(self, access: Access) -> Self {
+        let Self(method, pattern, endpoint, _, body) = self;
+        Self(method, pattern, endpoint, access, body)
+    }
+
+    const fn with(self, body: Body) -> Self {
+        let Self(method, pattern, endpoint, access, _) = self;
+        Self(method, pattern, endpoint, access, body)
+    }
+}
+
 const TABLE: &[Line] = &[
-    Line(
-        Method::Get,
-        "/",
-        Endpoint::ShowPage,
-        Access::Unkeyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/health",
-        Endpoint::Health,
-        Access::Open,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/task",
-        Endpoint::SubmitTask,
-        Access::Keyed,
-        Body::Task,
-    ),
-    Line(
-        Method::Get,
-        "/task/{}",
-        Endpoint::ShowTask,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Delete,
-        "/task/{}",
-        Endpoint::CancelTask,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/task/{}/retry",
-        Endpoint::RetryTask,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/task/{}/attempts",
-        Endpoint::ListAttempts,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/tasks",
-        Endpoint::ListTasks,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/workers",
-        Endpoint::ListWorkers,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Put,
-        "/worker/{}",
-        Endpoint::PutWorker,
-        Access::Keyed,
-        Body::Worker,
-    ),
-    Line(
-        Method::Delete,
-        "/worker/{}",
-        Endpoint::DeleteWorker,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/webhook/{}",
-        Endpoint::ReceiveWebhook,
-        Access::Open,
-        Body::Webhook,
-    ),
-    Line(
-        Method::Get,
-        "/events",
-        Endpoint::ListEvents,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/event/{}",
-        Endpoint::ShowEvent,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/event/{}/why",
-        Endpoint::ExplainEvent,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/event/{}/replay",
-        Endpoint::ReplayEvent,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/event/{}/approve",
-        Endpoint::ApproveEvent,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Post,
-        "/rules/test",
-        Endpoint::TestRules,
-        Access::Keyed,
-        Body::RuleTest,
-    ),
-    Line(
-        Method::Get,
-        "/refusals",
-        Endpoint::ListRefusals,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/backup",
-        Endpoint::BackUp,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/metrics",
-        Endpoint::Metrics,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/stats",
-        Endpoint::Stats,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/stream",
-        Endpoint::Follow,
-        Access::Keyed,
-        Body::Ignored,
-    ),
-    Line(
-        Method::Get,
-        "/openapi.json",
-        Endpoint::Describe,
-        Access::Keyed,
-        Body::Ignored,
-    ),
+    get("/", Endpoint::ShowPage).for_access(Access::Unkeyed),
+    get("/health", Endpoint::Health).for_access(Access::Open),
+    post("/task", Endpoint::SubmitTask).with(Body::Task),
+    get("/task/{}", Endpoint::ShowTask),
+    delete("/task/{}", Endpoint::CancelTask),
+    post("/task/{}/retry", Endpoint::RetryTask),
+    get("/task/{}/attempts", Endpoint::ListAttempts),
+    get("/tasks", Endpoint::ListTasks),
+    get("/workers", Endpoint::ListWorkers),
+    put("/worker/{}", Endpoint::PutWorker).with(Body::Worker),
+    delete("/worker/{}", Endpoint::DeleteWorker),
+    post("/webhook/{}", Endpoint::ReceiveWebhook)
+        .for_access(Access::Open)
+        .with(Body::Webhook),
+    get("/events", Endpoint::ListEvents),
+    get("/event/{}", Endpoint::ShowEvent),
+    get("/event/{}/why", Endpoint::ExplainEvent),
+    post("/event/{}/replay", Endpoint::ReplayEvent),
+    post("/event/{}/approve", Endpoint::ApproveEvent),
+    post("/rules/test", Endpoint::TestRules).with(Body::RuleTest),
+    get("/refusals", Endpoint::ListRefusals),
+    get("/backup", Endpoint::BackUp),
+    get("/metrics", Endpoint::Metrics),
+    get("/stats", Endpoint::Stats),
+    get("/stream", Endpoint::Follow),
+    get("/openapi.json", Endpoint::Describe),
 ];
 
 /// Method, path, access and body of every line, for the test of the document that describes them.

@@ -12,7 +12,7 @@ use super::memory::{byte_count, grow_to};
 use super::submission::{self, string};
 use crate::budget::Permit;
 use crate::clock::Clock;
-use crate::event::{Event, EventId, State};
+use crate::event::{Event, EventId};
 use crate::http::Reply;
 use crate::id::Id;
 
@@ -77,26 +77,13 @@ impl Api {
             .saturating_add(byte_count(setup.prompt_bytes_max));
         grow_to(&self.budget, &mut permit, needed).await?;
         let explanation = smol::unblock(move || {
-            let delivery = source.read_as(&event_type, payload).map_err(|unreadable| {
+            let mut delivery = source.read_as(&event_type, payload).map_err(|unreadable| {
                 ApiError::new(400, unreadable.as_str(), unreadable.to_string())
             })?;
+            let payload = std::mem::take(&mut delivery.payload);
             let now = Clock::system().now();
-            let event = Event {
-                id: EventId(Id::FIRST),
-                source: delivery.source,
-                event_type: delivery.event_type,
-                delivery_id: delivery.delivery_id,
-                actor: delivery.actor,
-                subject: delivery.subject,
-                state: State::Received,
-                worker: None,
-                task: None,
-                reason: None,
-                attributes: delivery.attributes,
-                created_at: now,
-                updated_at: now,
-            };
-            Ok::<_, ApiError>(setup.explain(&event, Some(Arc::new(delivery.payload))))
+            let event = Event::received(EventId(Id::FIRST), delivery, now);
+            Ok::<_, ApiError>(setup.explain(&event, Some(Arc::new(payload))))
         })
         .await?;
         let why = WhyView::new(None, &explanation);

@@ -8,7 +8,7 @@ use super::Error;
 use super::command::{Answer, Decision, NewEvent, Outcome};
 use super::core::Core;
 use crate::clock::Timestamp;
-use crate::event::{Delivery, Event, EventId, State};
+use crate::event::{Event, EventId, State};
 use crate::id::Id;
 use crate::store::keys::delivery_hash;
 use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
@@ -73,7 +73,11 @@ impl Core {
             }
             Err(shared) => shared.delivery.clone(),
         };
-        let event = Arc::new(received(id, delivery, Timestamp::from_millis(now_ms)));
+        let event = Arc::new(Event::received(
+            id,
+            delivery,
+            Timestamp::from_millis(now_ms),
+        ));
         self.effects.received.push((Arc::clone(&event), bytes));
         Ok(Ok(Outcome::Received {
             event: id,
@@ -336,25 +340,6 @@ fn new_record(new: &NewEvent, now_ms: u64) -> EventRecord {
         payload_bytes: new.payload.bytes(),
         prompt_bytes: None,
         updated_steady_ms: None,
-    }
-}
-
-/// What was delivered, as an event that waits to be matched.
-fn received(id: EventId, delivery: Delivery, created_at: Timestamp) -> Event {
-    Event {
-        id,
-        source: delivery.source,
-        event_type: delivery.event_type,
-        delivery_id: delivery.delivery_id,
-        actor: delivery.actor,
-        subject: delivery.subject,
-        state: State::Received,
-        worker: None,
-        task: None,
-        reason: None,
-        attributes: delivery.attributes,
-        created_at,
-        updated_at: created_at,
     }
 }
 

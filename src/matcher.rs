@@ -5,7 +5,8 @@
 //! when somebody wants to know what the rules say, so that there is one way in which they are
 //! asked.
 //!
-//! BOUND: events are read until their attributes pass 1 MiB, and their decisions are carried out
+//! BOUND: new events are handed over in memory while they have 1 MiB of attributes at most; others are read until
+//! theirs pass 1 MiB, and their decisions are carried out
 //! before the prompts pass that; a payload is read only where a rule names it, one at a time, its
 //! bytes taken from the budget. Beyond that there is one prompt in the making, as large as a
 //! `POST /task` body may be.

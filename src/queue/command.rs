@@ -8,8 +8,8 @@ use super::inbox::GROUP_BYTES_MAX;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, Event, EventId};
-use crate::store::Payload;
 use crate::store::record::TaskRecord;
+use crate::store::{ATTEMPTS_BYTES_MAX, Payload};
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
 
@@ -111,7 +111,8 @@ impl Command {
         match self {
             Self::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),
             Self::Complete { result, .. } => result.len(),
-            Self::Fail { error, .. } => error.len(),
+            // The row of the task's attempts is written with it.
+            Self::Fail { error, .. } => error.len() + ATTEMPTS_BYTES_MAX,
             Self::PutBack { how, .. } => how.text_bytes(),
             Self::SaveWorker { json, .. } => json.len(),
             Self::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
@@ -240,7 +241,8 @@ pub enum PutBack {
 impl PutBack {
     fn text_bytes(&self) -> usize {
         match self {
-            Self::Refused { reason } | Self::BrokenOff { reason } => reason.len(),
+            // What they said is part of the row of the task's attempts.
+            Self::Refused { .. } | Self::BrokenOff { .. } => ATTEMPTS_BYTES_MAX,
             Self::NotStarted => 0,
         }
     }

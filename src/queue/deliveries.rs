@@ -103,8 +103,8 @@ impl Queue {
     }
 
     /// Waits until events are to be matched and gives the oldest, `count` at most; those whose
-    /// rows cannot be read by their ids. BOUND: of several, their attributes have
-    /// 1 MiB together, the last one's aside. Nobody but the matcher asks, whose thread it blocks while
+    /// rows cannot be read by their ids. New ones are at hand as they were stored. BOUND: those have 1 MiB of
+    /// attributes together at most, and those that are read as much, the last one's aside. Nobody but the matcher asks, whose thread it blocks while
     /// it reads.
     ///
     /// INVARIANT: it never sleeps while an event waits and no command is under way. The writer makes a

@@ -9,11 +9,8 @@ use super::events::cut;
 use super::{Error, Queue};
 use crate::clock::Timestamp;
 use crate::store::record::{Phase, TaskRecord, time};
-use crate::store::{self, Batch, EndedAttempt, Ending};
+use crate::store::{self, Batch, ERROR_BYTES_MAX, EndedAttempt, Ending};
 use crate::task::{Attempt, Outcome, TaskId};
-
-/// Bytes of an attempt's error that are kept.
-const ERROR_BYTES_MAX: usize = 1 << 10;
 
 impl Core {
     /// Notes that the attempt which the task's record `old` shows has ended now.

@@ -6,9 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::Queue;
+use async_io::Timer;
+use smol::future::FutureExt;
+
 use super::core::Core;
+use super::{Error, Queue};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::metrics::Registry;
@@ -20,6 +24,9 @@ use crate::worker::WorkerName;
 /// Tasks that wait for a further attempt and are looked at for the oldest. Where more wait, it may be
 /// among those that are due later.
 const DUE_SEEN_MAX: usize = 1_024;
+
+/// How long the readers may take for what is read.
+const READING_TIME: Duration = Duration::from_secs(2);
 
 /// What everybody may know of a worker's part of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +164,12 @@ impl Queue {
             let free = snapshot.free_bytes().ok();
             Ok((free, oldest_pending(snapshot, waiting, &running)))
         });
-        let (disk_free, oldest) = match read.await {
+        // Who watches wants the counts above all when the disk does not answer.
+        let late = async {
+            Timer::after(READING_TIME).await;
+            Err(Error::Overloaded)
+        };
+        let (disk_free, oldest) = match read.or(late).await {
             Ok((free, Ok(oldest))) => (free, oldest),
             Ok((free, Err(failure))) => {
                 log::error!("the oldest pending task cannot be read: {failure}");

@@ -17,6 +17,12 @@ use crate::task::TaskId;
 /// Attempts that are kept of a task.
 pub const ATTEMPTS_MAX: usize = 20;
 
+/// Bytes of an attempt's error at most.
+pub const ERROR_BYTES_MAX: usize = 1 << 10;
+
+/// Bytes of a task's row of attempts at most.
+pub const ATTEMPTS_BYTES_MAX: usize = ATTEMPTS_MAX * (ERROR_BYTES_MAX + 64);
+
 /// The attempts of a task that have ended, save the one that completed it, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptsRecord {
@@ -74,6 +80,12 @@ impl Batch<'_> {
                 }
             },
         };
+        // A refused attempt gives its number back. However often its worker refuses, that is one attempt here.
+        let is_again = |last: &mut EndedAttempt| {
+            (last.ending, last.number) == (Ending::Refused, attempt.number)
+                && attempt.ending == Ending::Refused
+        };
+        row.ended.pop_if(is_again);
         let gone = (row.ended.len() + 1).saturating_sub(ATTEMPTS_MAX);
         row.ended.drain(..gone);
         row.ended.push(attempt);
@@ -147,12 +159,16 @@ mod tests {
 
     /// Adds an attempt and gives the numbers of those that are kept.
     fn add(store: &Store, record: &mut TaskRecord, number: u32) -> Vec<u32> {
+        add_ended(store, record, number, Ending::Failed)
+    }
+
+    fn add_ended(store: &Store, record: &mut TaskRecord, number: u32, ending: Ending) -> Vec<u32> {
         let attempt = EndedAttempt {
             number,
             started_ms: Some(1),
             ended_ms: Some(2),
-            ending: Ending::Failed,
-            error: Some("e".to_owned()),
+            ending,
+            error: Some("e".repeat(ERROR_BYTES_MAX)),
         };
         let mut batch = store.batch();
         batch.add_attempt(TASK, record, attempt).unwrap();
@@ -171,12 +187,28 @@ mod tests {
             let kept = add(&store, &mut record, number);
             let first = number.saturating_sub(19).max(1);
             assert_eq!(kept, (first..=number).collect::<Vec<_>>());
+            assert!(record.attempts_bytes.unwrap() <= ATTEMPTS_BYTES_MAX as u64);
         }
         let mut batch = store.batch();
         batch.delete_task(TASK, &record);
         batch.commit().unwrap();
         let row = store.get(Space::Texts, &keys::attempts(TASK)).unwrap();
         assert!(row.is_none(), "it is deleted with its task");
+    }
+
+    #[test]
+    fn what_is_refused_again_and_again_hides_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut record = record();
+        add(&store, &mut record, 1);
+        for _ in 0..2 * ATTEMPTS_MAX {
+            let kept = add_ended(&store, &mut record, 2, Ending::Refused);
+            assert_eq!(kept, [1, 2]);
+        }
+        assert_eq!(add(&store, &mut record, 2), [1, 2, 2]);
+        let kept = add_ended(&store, &mut record, 3, Ending::Refused);
+        assert_eq!(kept, [1, 2, 2, 3]);
     }
 
     #[test]

@@ -41,7 +41,9 @@ use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 
-pub use attempts::{ATTEMPTS_MAX, AttemptsRecord, EndedAttempt, Ending};
+pub use attempts::{
+    ATTEMPTS_BYTES_MAX, ATTEMPTS_MAX, AttemptsRecord, ERROR_BYTES_MAX, EndedAttempt, Ending,
+};
 pub use batch::Batch;
 pub use error::Error;
 pub use events::{EventListing, ListedEvents};

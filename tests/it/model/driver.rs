@@ -82,7 +82,11 @@ impl ModelTask {
     /// The attempt under way, or the one that a former run left, has ended.
     fn note_attempt(&mut self, ending: Ending) {
         self.was_left = false;
-        self.ended_attempts.push((self.attempts, ending));
+        let ended = (self.attempts, ending);
+        // However often in a row it is refused, that is one.
+        if ending != Ending::Refused || self.ended_attempts.last() != Some(&ended) {
+            self.ended_attempts.push(ended);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use smol::channel::Sender;
@@ -19,6 +20,9 @@ const GROUP_MAX: usize = 1_024;
 /// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
 /// the engine holds them beside what `limits.memory` counts.
 pub(super) const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// Commands in a group from which on there are many who ask at once.
+const CROWD: usize = 4;
 
 /// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
 /// A connection has one under way, so this is reached only when something is wrong.
@@ -68,6 +72,8 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct InboxState {
     requests: VecDeque<Request>,
+    /// Commands in the last group.
+    last_group: usize,
     is_closed: bool,
     writer_has_ended: bool,
 }
@@ -136,6 +142,13 @@ impl Inbox {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+        if state.last_group >= CROWD && !state.requests.is_empty() {
+            // Who is ready to run may add to the group first: where the cores are busy, a commit is for more of
+            // them. Where few ask, nobody else's work on this core is to hold them up.
+            drop(state);
+            thread::yield_now();
+            state = self.lock();
+        }
         if state.requests.is_empty() {
             return if state.is_closed {
                 None
@@ -153,6 +166,7 @@ impl Inbox {
             }
             count += 1;
         }
+        state.last_group = count;
         // What stays is found by the next look, which waits for nothing while there is something.
         Some(state.requests.drain(..count).collect())
     }

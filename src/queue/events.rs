@@ -250,13 +250,12 @@ impl Core {
         let now = self.time.now();
         let wall = self.wall();
         let old_stage = old.stage;
-        let changed = batch.change_event(id, old, |record| {
+        self.change_event(id, old, batch, |record| {
             record.stage = stage;
             record.updated_ms = wall.as_millis();
             record.updated_steady_ms = Some(now.as_millis());
             change(record);
         });
-        self.tell_event(id, &changed);
         self.backlog.moves(Some(old_stage), Some(stage));
         self.count_end(stage);
         if old_stage == Stage::Received {

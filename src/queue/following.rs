@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use log::error;
+
 use super::core::Core;
 use super::events::task_of;
 use super::{Error, Queue};
@@ -13,8 +15,8 @@ use crate::clock::Timestamp;
 use crate::event::{self, EventId};
 use crate::feed::{Change, EventChange, Feed, TaskChange};
 use crate::id::Id;
-use crate::store::Batch;
 use crate::store::record::{EventRecord, TaskRecord, time};
+use crate::store::{self, Batch};
 use crate::task::{State, TaskId};
 
 /// What a change of an event leaves to be read of its row.
@@ -90,8 +92,19 @@ impl Core {
         self.tell_event(id, new);
     }
 
-    /// Tells of an event's record that was written.
-    pub(super) fn tell_event(&mut self, id: EventId, new: &EventRecord) {
+    /// Writes an event's record as `change` leaves it, and tells of it.
+    pub(super) fn change_event(
+        &mut self,
+        id: EventId,
+        old: EventRecord,
+        batch: &mut Batch<'_>,
+        change: impl FnOnce(&mut EventRecord),
+    ) {
+        let changed = batch.change_event(id, old, change);
+        self.tell_event(id, &changed);
+    }
+
+    fn tell_event(&mut self, id: EventId, new: &EventRecord) {
         self.effects.changes.push(Change::Event(EventChange {
             id,
             // No attempt of its task runs when its row is written.
@@ -110,7 +123,8 @@ impl Queue {
         &self.inner.feed
     }
 
-    /// What of these events the changes leave to be read; those deleted meanwhile are left out.
+    /// What of these events the changes leave to be read; those deleted meanwhile are left out, and so
+    /// are those whose rows are damaged: one of them must not cost a reader all the others.
     pub async fn event_heads(
         &self,
         ids: Vec<EventId>,
@@ -118,21 +132,85 @@ impl Queue {
         self.read(move |snapshot| {
             let mut heads = BTreeMap::new();
             for id in ids {
-                if let Some(record) = snapshot.event(id)? {
-                    let task = task_of(&record);
-                    let head = EventHead {
-                        source: record.source,
-                        event_type: record.event_type,
-                        subject: record.subject,
-                        created_at: Timestamp::from_millis(record.created_ms),
-                        updated_at: Timestamp::from_millis(record.updated_ms),
-                        task,
-                    };
-                    heads.insert(id, head);
+                match snapshot.event(id) {
+                    Ok(Some(record)) => {
+                        heads.insert(id, head_of(record));
+                    }
+                    Ok(None) => {}
+                    Err(failure @ store::Error::Damaged { .. }) => {
+                        error!("readers of changes are not told of event {id}: {failure}");
+                    }
+                    Err(failure) => return Err(failure),
                 }
             }
             Ok(heads)
         })
         .await
+    }
+}
+
+fn head_of(record: EventRecord) -> EventHead {
+    let task = task_of(&record);
+    EventHead {
+        source: record.source,
+        event_type: record.event_type,
+        subject: record.subject,
+        created_at: Timestamp::from_millis(record.created_ms),
+        updated_at: Timestamp::from_millis(record.updated_ms),
+        task,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::clock::Clock;
+    use crate::drain::Drain;
+    use crate::event::{Attributes, Delivery};
+    use crate::queue::{Receipt, Settings};
+    use crate::store::Store;
+
+    fn receive(queue: &Queue, delivery_id: &str) -> EventId {
+        let delivery = Delivery {
+            source: "s".to_owned(),
+            event_type: "t".to_owned(),
+            delivery_id: delivery_id.to_owned(),
+            actor: None,
+            subject: None,
+            attributes: Attributes::new(),
+            payload: "{}".to_owned(),
+        };
+        let permit = Budget::new(0).empty();
+        match smol::block_on(queue.receive(delivery, permit)).unwrap() {
+            Receipt::Received(event) => event.id,
+            other @ Receipt::Duplicate { .. } => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_damaged_event_is_left_out_and_costs_the_others_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let settings = Settings {
+            queue: 100,
+            retention: Duration::from_secs(3_600),
+            disk_reserve: 0,
+        };
+        let queue = Queue::open(store.clone(), Clock::system(), settings, Drain::new()).unwrap();
+        let ids = ["1", "2", "3"].map(|delivery| receive(&queue, delivery));
+        let mut batch = store.batch();
+        batch.spoil_event(ids[1]);
+        batch.commit().unwrap();
+        let read = store.snapshot().event(ids[1]);
+        assert!(
+            matches!(read, Err(store::Error::Damaged { .. })),
+            "{read:?}"
+        );
+        let heads = smol::block_on(queue.event_heads(ids.to_vec())).unwrap();
+        let found: Vec<_> = heads.into_keys().collect();
+        assert_eq!(found, [ids[0], ids[2]]);
     }
 }

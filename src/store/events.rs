@@ -69,6 +69,12 @@ impl Batch<'_> {
         record
     }
 
+    /// Makes an event's record unreadable.
+    #[cfg(test)]
+    pub(crate) fn spoil_event(&mut self, id: EventId) {
+        self.write(Space::Events, Slice::from(id.0.as_bytes()), &[0xff]);
+    }
+
     fn write_event(&mut self, id: EventId, present: IndexKeys, new: &EventRecord) {
         let bytes = record::encode(new);
         self.write(Space::Events, Slice::from(id.0.as_bytes()), &bytes);

@@ -15,7 +15,7 @@ use event_listener::{Event, EventListener};
 use smol::future::FutureExt;
 
 use crate::clock::Timestamp;
-use crate::feed::{Change, Feed};
+use crate::feed::{Change, Feed, WorkerLeft};
 use crate::worker::{Availability, Worker, WorkerName};
 
 /// How long [`Roster::pick`] waits for workers that have not been asked yet.
@@ -274,9 +274,10 @@ impl Roster {
     pub fn remove(&self, name: &WorkerName) -> Option<Arc<Entry>> {
         let entry = self.lock().entries.remove(name)?;
         entry.removed.store(true, Ordering::SeqCst);
+        let left = WorkerLeft::new(&entry.worker());
         self.shared
             .feed
-            .publish([Change::WorkerLeft(entry.worker())]);
+            .publish([Change::WorkerLeft(Arc::new(left))]);
         entry.notify();
         self.shared.changed.notify(usize::MAX);
         Some(entry)

@@ -11,11 +11,10 @@ use super::error::ApiError;
 use super::view::{self, Text, WorkerView, as_text};
 use crate::clock::Timestamp;
 use crate::event::{self, EventId};
-use crate::feed::{EventChange, Loss, Position, TaskChange};
+use crate::feed::{EventChange, Loss, Position, TaskChange, WorkerLeft};
 use crate::queue::EventHead;
 use crate::roster::Entry;
 use crate::task::{self, TaskId};
-use crate::worker::Worker;
 
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
@@ -71,7 +70,7 @@ impl Message {
         Self::Worker(Box::new(WorkerView::new(entry, pending)))
     }
 
-    pub(super) fn worker_left(worker: &Worker, pending: u64) -> Self {
+    pub(super) fn worker_left(worker: &WorkerLeft, pending: u64) -> Self {
         Self::WorkerLeft(Box::new(WorkerLeftView {
             worker: WorkerView::left(worker, pending),
             removed: true,
@@ -161,11 +160,8 @@ pub(super) struct WorkerLeftView {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::feed::Feed;
-    use crate::worker::Target;
 
     fn written(message: &Message) -> String {
         let position = Feed::default().follow(None).unwrap().position();
@@ -260,25 +256,31 @@ mod tests {
 
     #[test]
     fn a_worker_that_left_is_marked() {
-        let worker = Worker {
+        let command = WorkerLeft {
             name: "claude".parse().unwrap(),
-            target: Target::Command {
-                argv: vec!["true".to_owned()],
-                env: vec![],
-                cwd: None,
-            },
-            timeout: Duration::from_secs(1),
+            endpoint: None,
             concurrency: 2,
-            rate: None,
-            max_attempts: 4,
-            backoff: Duration::from_secs(1),
         };
         assert_eq!(
-            written(&Message::worker_left(&worker, 3)),
+            written(&Message::worker_left(&command, 3)),
             concat!(
                 "event: worker\n",
                 r#"data: {"name":"claude","kind":"command","state":"offline","concurrency":2,"#,
                 r#""running":0,"pending":3,"removed":true}"#,
+                "\n\n"
+            )
+        );
+        let endpoint = WorkerLeft {
+            endpoint: Some("http://127.0.0.1:9000".into()),
+            ..command
+        };
+        assert_eq!(
+            written(&Message::worker_left(&endpoint, 0)),
+            concat!(
+                "event: worker\n",
+                r#"data: {"name":"claude","kind":"endpoint","state":"offline","#,
+                r#""endpoint":"http://127.0.0.1:9000","concurrency":2,"#,
+                r#""running":0,"pending":0,"removed":true}"#,
                 "\n\n"
             )
         );

@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 use super::error::ApiError;
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::roster::{Condition, Entry};
+use crate::feed::WorkerLeft;
+use crate::roster::Entry;
 use crate::task::{State, Task, TaskId};
-use crate::worker::{Availability, Target, Worker, WorkerName};
+use crate::worker::{Availability, Target, WorkerName};
 
 /// A task, with its fields in the order of its life.
 #[derive(Debug, Serialize)]
@@ -91,48 +92,43 @@ pub(super) struct WorkerView {
 impl WorkerView {
     /// The worker of `entry`, for which `pending` tasks wait.
     pub(super) fn new(entry: &Entry, pending: u64) -> Self {
-        Self::from_parts(
-            &entry.worker(),
-            entry.availability(),
-            entry.condition(),
-            entry.running(),
-            pending,
-        )
-    }
-
-    /// One that has left the roster.
-    pub(super) fn left(worker: &Worker, pending: u64) -> Self {
-        let condition = Condition {
-            availability: Availability::Offline,
-            last_error: None,
-            checked_at: None,
-        };
-        Self::from_parts(worker, Availability::Offline, condition, 0, pending)
-    }
-
-    fn from_parts(
-        worker: &Worker,
-        availability: Availability,
-        condition: Condition,
-        running: u32,
-        pending: u64,
-    ) -> Self {
-        let (kind, endpoint) = match &worker.target {
-            Target::Endpoint { endpoint, .. } => ("endpoint", Some(endpoint.to_string())),
-            Target::Command { .. } => ("command", None),
+        let (worker, condition) = (entry.worker(), entry.condition());
+        let endpoint = match &worker.target {
+            Target::Endpoint { endpoint, .. } => Some(endpoint.to_string()),
+            Target::Command { .. } => None,
         };
         Self {
             name: worker.name.clone(),
-            kind,
-            state: availability.as_str(),
+            kind: kind(endpoint.is_some()),
+            state: entry.availability().as_str(),
             endpoint,
             concurrency: worker.concurrency,
-            running,
+            running: entry.running(),
             pending,
             last_error: condition.last_error,
             checked_at: condition.checked_at,
         }
     }
+
+    /// One that has left the roster.
+    pub(super) fn left(worker: &WorkerLeft, pending: u64) -> Self {
+        let endpoint = worker.endpoint.as_deref().map(str::to_owned);
+        Self {
+            name: worker.name.clone(),
+            kind: kind(endpoint.is_some()),
+            state: Availability::Offline.as_str(),
+            endpoint,
+            concurrency: worker.concurrency,
+            running: 0,
+            pending,
+            last_error: None,
+            checked_at: None,
+        }
+    }
+}
+
+fn kind(has_endpoint: bool) -> &'static str {
+    if has_endpoint { "endpoint" } else { "command" }
 }
 
 /// A value that is shown as its text.
@@ -195,7 +191,7 @@ mod tests {
     use super::*;
     use crate::roster::{Origin, Roster};
     use crate::secret::Secret;
-    use crate::worker::Endpoint;
+    use crate::worker::{Endpoint, Worker};
 
     fn json(view: &impl Serialize) -> String {
         let length = length(view).unwrap();

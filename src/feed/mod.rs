@@ -6,10 +6,11 @@
 //! last one, and who follows looks at the worker as it is then. In memory alone: a start begins anew, and
 //! a [`Position`] of an earlier run is known as such by its epoch.
 //!
-//! BOUND: [`CHANGES_MAX`] changes, [`READERS_MAX`] readers, and nothing that is kept for a reader: who
+//! BOUND: [`CHANGES_MAX`] changes, [`LEFT_BYTES_MAX`] for workers that left, [`READERS_MAX`] readers, and nothing that is kept for a reader: who
 //! does not keep up with the ring has lost what left it, and is told so. Publishing takes a lock for
 //! as long as it takes to copy the changes; where nobody follows, nobody is woken.
 
+mod left;
 mod position;
 mod ring;
 
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::{Event, EventListener};
 
+pub use left::WorkerLeft;
 pub use position::{NotAPosition, Position};
 pub use ring::Batch;
 
@@ -25,11 +27,14 @@ use self::ring::Ring;
 use crate::clock::Timestamp;
 use crate::event::{self, EventId};
 use crate::task::{self, TaskId};
-use crate::worker::Worker;
 
 /// BOUND: changes in the ring, of 104 bytes each: 832 KiB, once there were as many. The names of workers
 /// beside them are shared with the queue.
 pub const CHANGES_MAX: usize = 8_192;
+
+/// BOUND: bytes that workers that left take beside the ring's own. The oldest changes go where it would
+/// be more: room for a thousand workers with addresses of the usual length.
+pub const LEFT_BYTES_MAX: usize = 256 << 10;
 
 /// BOUND: readers at once.
 pub const READERS_MAX: usize = 64;
@@ -42,7 +47,7 @@ pub enum Change {
     /// An event is new or in another state.
     Event(EventChange),
     /// A worker has left the roster.
-    WorkerLeft(Arc<Worker>),
+    WorkerLeft(Arc<WorkerLeft>),
 }
 
 /// A task behind a change.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{CHANGES_MAX, Change};
+use super::{CHANGES_MAX, Change, LEFT_BYTES_MAX};
 
 /// The last changes of tasks and events, and the number of the last one of a worker.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct Ring {
     lost: u64,
     /// The number of the last change of a worker.
     worker: u64,
+    /// Bytes of the workers that left, among the changes.
+    left_bytes: usize,
 }
 
 /// Changes behind a position.
@@ -36,11 +38,17 @@ impl Ring {
     }
 
     pub(super) fn push(&mut self, change: Change) {
-        if self.changes.len() >= CHANGES_MAX
-            && let Some((number, _)) = self.changes.pop_front()
+        let bytes = left_bytes(&change);
+        while self.changes.len() >= CHANGES_MAX
+            || (bytes > 0 && self.left_bytes.saturating_add(bytes) > LEFT_BYTES_MAX)
         {
+            let Some((number, gone)) = self.changes.pop_front() else {
+                break;
+            };
             self.lost = number;
+            self.left_bytes = self.left_bytes.saturating_sub(left_bytes(&gone));
         }
+        self.left_bytes = self.left_bytes.saturating_add(bytes);
         self.newest = self.newest.saturating_add(1);
         self.changes.push_back((self.newest, change));
     }
@@ -71,5 +79,13 @@ impl Ring {
             is_last,
             has_workers: self.worker > at,
         })
+    }
+}
+
+/// What a change takes beside its place in the ring. Names of workers are shared with the queue.
+fn left_bytes(change: &Change) -> usize {
+    match change {
+        Change::WorkerLeft(worker) => worker.bytes(),
+        Change::Task(_) | Change::Event(_) => 0,
     }
 }

@@ -44,6 +44,55 @@ fn a_change_has_the_bytes_that_are_promised() {
     assert!(size_of::<(u64, Change)>() * CHANGES_MAX <= 832 << 10);
 }
 
+fn left(name: &str, endpoint_bytes: usize) -> Change {
+    Change::WorkerLeft(Arc::new(WorkerLeft {
+        name: name.parse().unwrap(),
+        endpoint: Some("x".repeat(endpoint_bytes).into()),
+        concurrency: 1,
+    }))
+}
+
+/// Bytes that those among the kept changes take that are of workers that left, and how many there are.
+fn kept(feed: &Feed) -> (usize, usize) {
+    let ring = feed.lock();
+    let batch = ring.behind(ring.newest().saturating_sub(1), 1).unwrap();
+    assert_eq!(batch.changes.len(), 1, "the newest is always kept");
+    let oldest = (0..=ring.newest()).find_map(|at| ring.behind(at, usize::MAX));
+    let changes = oldest.unwrap().changes;
+    let bytes = changes.iter().map(|(_, change)| match change {
+        Change::WorkerLeft(worker) => worker.bytes(),
+        _ => 0,
+    });
+    (bytes.sum(), changes.len())
+}
+
+#[test]
+fn workers_that_left_take_so_many_bytes_at_most() {
+    let feed = Feed::default();
+    let mut reader = feed.follow(None).unwrap();
+    let name = "n".repeat(64);
+    // A thousand of the usual kind fit, and so do tasks beside them.
+    feed.publish((0..1_000).map(|_| left(&name, 100)));
+    feed.publish((0..1_000).map(change));
+    assert_eq!(kept(&feed).1, 2_000);
+    assert!(matches!(reader.look(1), Look::Found(_)));
+    for _ in 0..3 {
+        feed.publish((0..1_000).map(|_| left(&name, 1_024)));
+        let (bytes, count) = kept(&feed);
+        assert!(bytes <= LEFT_BYTES_MAX, "{bytes}");
+        assert!(
+            bytes > LEFT_BYTES_MAX - 2_048 && count > 200,
+            "{bytes} {count}"
+        );
+    }
+    assert_eq!(read(&mut reader, 1), Err(Loss::Overrun));
+    // What tasks push out is room again.
+    feed.publish((0..u32::try_from(CHANGES_MAX).unwrap()).map(change));
+    assert_eq!(kept(&feed), (0, CHANGES_MAX));
+    feed.publish((0..200).map(|_| left(&name, 1_024)));
+    assert_eq!(kept(&feed).1, CHANGES_MAX);
+}
+
 #[test]
 fn a_reader_gets_what_comes_behind_its_position_in_order_and_once() {
     let feed = Feed::default();

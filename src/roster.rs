@@ -1,6 +1,9 @@
 //! The workers there are, whether each takes attempts, and whose turn it is.
 //!
 //! In memory alone: what must survive a restart is kept by the configuration file or the queue.
+//! Who comes and goes is told of in the feed while the roster is locked, so that nobody is told that a
+//! worker left when its successor is there already. LOCKS: the roster, then an entry, then the feed.
+//!
 //! `dispatch` writes availability and running attempts, `api` reads them and adds and removes
 //! workers, and neither knows the other. An entry lives as long as its name is in the roster: a
 //! changed configuration changes the entry, so running attempts stay counted.
@@ -238,8 +241,7 @@ impl Roster {
     /// Adds a worker or replaces its settings; says whether it is new.
     pub fn put(&self, worker: Worker, origin: Origin) -> Result<bool, Full> {
         let mut state = self.lock();
-        if let Some(entry) = state.entries.get(&worker.name).cloned() {
-            drop(state);
+        if let Some(entry) = state.entries.get(&worker.name) {
             let mut settings = entry
                 .settings
                 .write()
@@ -263,21 +265,23 @@ impl Roster {
         }
         let name = worker.name.clone();
         let entry = Arc::new(Entry::new(worker, origin, self.shared.feed.clone()));
-        state.entries.insert(name, Arc::clone(&entry));
-        drop(state);
         entry.tell();
+        state.entries.insert(name, entry);
+        drop(state);
         self.shared.changed.notify(usize::MAX);
         Ok(true)
     }
 
     /// Takes a worker out; its running attempts go on to their end.
     pub fn remove(&self, name: &WorkerName) -> Option<Arc<Entry>> {
-        let entry = self.lock().entries.remove(name)?;
+        let mut state = self.lock();
+        let entry = state.entries.remove(name)?;
         entry.removed.store(true, Ordering::SeqCst);
         let left = WorkerLeft::new(&entry.worker());
         self.shared
             .feed
             .publish([Change::WorkerLeft(Arc::new(left))]);
+        drop(state);
         entry.notify();
         self.shared.changed.notify(usize::MAX);
         Some(entry)
@@ -340,78 +344,4 @@ impl Roster {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::worker::Target;
-
-    fn worker(name: &str, concurrency: u32) -> Worker {
-        Worker {
-            name: name.parse().unwrap(),
-            target: Target::Command {
-                argv: vec!["true".to_owned()],
-                env: vec![],
-                cwd: None,
-            },
-            timeout: Duration::from_secs(1),
-            concurrency,
-            rate: None,
-            max_attempts: 1,
-            backoff: Duration::from_secs(1),
-        }
-    }
-
-    fn observe(roster: &Roster, name: &str, found: Availability) {
-        let entry = roster.find(&name.parse().unwrap()).unwrap();
-        entry.observe(found, None, Timestamp::from_millis(1));
-    }
-
-    #[test]
-    fn rotation_passes_over_the_offline_and_keeps_the_busy() {
-        let roster = Roster::new();
-        for name in ["a", "b", "c"] {
-            roster.put(worker(name, 1), Origin::File).unwrap();
-        }
-        observe(&roster, "a", Availability::Online);
-        observe(&roster, "b", Availability::Offline);
-        observe(&roster, "c", Availability::Busy);
-        let picked: Vec<_> = (0..4)
-            .map(|_| smol::block_on(roster.pick()).unwrap().to_string())
-            .collect();
-        assert_eq!(picked, ["a", "c", "a", "c"]);
-    }
-
-    #[test]
-    fn nobody_is_picked_when_all_are_offline() {
-        let roster = Roster::new();
-        assert_eq!(smol::block_on(roster.pick()), None);
-        roster.put(worker("a", 1), Origin::File).unwrap();
-        observe(&roster, "a", Availability::Offline);
-        assert_eq!(smol::block_on(roster.pick()), None);
-    }
-
-    #[test]
-    fn an_online_worker_without_a_free_slot_is_busy() {
-        let roster = Roster::new();
-        roster.put(worker("a", 2), Origin::File).unwrap();
-        observe(&roster, "a", Availability::Online);
-        let entry = roster.find(&"a".parse().unwrap()).unwrap();
-        entry.attempt_started();
-        assert_eq!(entry.availability(), Availability::Online);
-        entry.attempt_started();
-        assert_eq!(entry.availability(), Availability::Busy);
-        entry.attempt_ended();
-        assert_eq!(entry.availability(), Availability::Online);
-    }
-
-    #[test]
-    fn a_replaced_worker_keeps_its_running_attempts() {
-        let roster = Roster::new();
-        assert_eq!(roster.put(worker("a", 1), Origin::Api), Ok(true));
-        let entry = roster.find(&"a".parse().unwrap()).unwrap();
-        entry.attempt_started();
-        assert_eq!(roster.put(worker("a", 5), Origin::Api), Ok(false));
-        assert_eq!((entry.running(), entry.worker().concurrency), (1, 5));
-        roster.remove(entry.name());
-        assert!(entry.is_removed());
-    }
-}
+mod tests;

@@ -2,10 +2,11 @@
 //!
 //! A reader holds a position in the feed and nothing else; what it is sent is made when its socket has
 //! taken what came before. BOUND: [`READERS_MAX`] readers, and of each one piece
-//! of [`MESSAGES_MAX`] messages. One whose socket takes nothing is cut as from any other answer, and one
+//! of [`MESSAGES_MAX`] messages or [`PIECE_BYTES`]. One whose socket takes nothing is cut as from any other answer, and one
 //! that the feed has left behind is told that it has lost something and goes on from the newest change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -22,10 +23,13 @@ use crate::drain::Drain;
 use crate::feed::{Batch, Change, Look, Position, READERS_MAX, Reader};
 use crate::http::{Head, Reply, Unfinished};
 use crate::queue::Queue;
-use crate::roster::Roster;
+use crate::roster::{Entry, Roster};
 
 /// Messages in one piece.
 const MESSAGES_MAX: usize = 64;
+
+/// A piece ends with the message that fills it so far.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A reader that has everything looks again after this pause at the earliest, so that a busy server
 /// does not wake it for each commit.
@@ -165,36 +169,42 @@ impl Following {
 
     /// The messages of what has changed; none where nothing has.
     async fn piece(&mut self) -> Result<Vec<u8>, Unfinished> {
-        let batch = match self.reader.look(MESSAGES_MAX) {
-            Look::Lost(loss) => return Ok(stream_view::reset(self.reader.position(), loss)),
-            Look::Found(batch) => batch,
-        };
-        let mut to = batch.to;
-        let is_last = batch.is_last;
-        let mut messages = self.messages(batch).await?;
-        let is_whole = messages.len() <= MESSAGES_MAX;
-        messages.truncate(MESSAGES_MAX);
-        if !is_whole && let Some((last, _)) = messages.last() {
-            to = *last;
+        match self.reader.look(MESSAGES_MAX) {
+            Look::Lost(loss) => Ok(stream_view::reset(self.reader.position(), loss)),
+            Look::Found(batch) => self.tell(batch).await,
         }
+    }
+
+    /// The messages of a batch, of which the last ones may be left to the next piece.
+    async fn tell(&mut self, batch: Batch) -> Result<Vec<u8>, Unfinished> {
+        let (to, is_last) = (batch.to, batch.is_last);
+        let messages = self.messages(batch).await?;
         let mut piece = Vec::new();
-        for (number, message) in &messages {
-            let position = self.reader.position_of(*number);
+        let (mut is_whole, mut last) = (true, to);
+        for (count, (number, message)) in messages.iter().enumerate() {
+            if count >= MESSAGES_MAX || piece.len() >= PIECE_BYTES {
+                is_whole = false;
+                break;
+            }
+            // A worker that has changed behind `to` is found again from there.
+            last = (*number).min(to);
+            let position = self.reader.position_of(last);
             message
                 .write(position, &mut piece)
                 .map_err(|_| Unfinished)?;
         }
-        self.reader.go_past(to);
+        self.reader.go_past(if is_whole { to } else { last });
         if is_last && is_whole {
             self.pause_until = Some(monotonic() + PAUSE);
         }
         Ok(piece)
     }
 
-    /// What is said of a batch and of the workers that changed since, in the order of the numbers.
+    /// What is said of a batch and of the workers that changed since, in the order of their numbers. Of
+    /// workers these may be above the batch's: only so is one that does not come into the piece found again.
     async fn messages(&self, batch: Batch) -> Result<Vec<(u64, Message)>, Unfinished> {
         let workers = if batch.has_workers {
-            self.workers(batch.to, batch.is_last)
+            self.changed_workers(batch.to, batch.is_last)
         } else {
             Vec::new()
         };
@@ -225,23 +235,28 @@ impl Following {
             };
             messages.extend(message.map(|message| (number, message)));
         }
-        messages.extend(workers);
+        messages.extend(workers.into_iter().map(|(number, entry)| {
+            let pending = self.queue.pending(entry.name());
+            (number, Message::worker(&entry, pending))
+        }));
         messages.sort_by_key(|(number, _)| *number);
         Ok(messages)
     }
 
-    /// The workers that changed behind the position, as they are now, each with the number of its last
-    /// change. One that has changed behind `to` meanwhile is found again from there, so that it may be
-    /// told of with that number; in front of further changes it is left to them.
-    fn workers(&self, to: u64, is_last: bool) -> Vec<(u64, Message)> {
-        let entries = self.roster.all();
-        let numbered = entries.iter().map(|entry| (entry.last_change(), entry));
-        let changed = numbered
-            .filter(|(number, _)| self.reader.is_behind(*number) && (is_last || *number <= to));
-        let told = changed.map(|(number, entry)| {
-            let pending = self.queue.pending(entry.name());
-            (number.min(to), Message::worker(entry, pending))
-        });
-        told.collect()
+    /// The workers that changed behind the position, each with the number of its last change: those
+    /// with the lowest ones, and one more than fit into a piece. What changes behind `to` in front of
+    /// further changes is left to them.
+    fn changed_workers(&self, to: u64, is_last: bool) -> Vec<(u64, Arc<Entry>)> {
+        let entries = self.roster.all().into_iter();
+        let numbered = entries.map(|entry| (entry.last_change(), entry));
+        let mut changed: Vec<_> = numbered
+            .filter(|(number, _)| self.reader.is_behind(*number) && (is_last || *number <= to))
+            .collect();
+        changed.sort_by_key(|(number, _)| *number);
+        changed.truncate(MESSAGES_MAX + 1);
+        changed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,9 @@ fn show(addr: SocketAddr, github: &Source, stops: bool, drain: &Drain) -> bool {
     if stops {
         drain.begin(Cause::Asked);
     } else {
-        output::print("\nThe server goes on until Ctrl-C. Try, in another terminal:");
+        output::print(&format!(
+            "\nThe server goes on until Ctrl-C. See it in a browser at http://{addr}/ or try, in another terminal:"
+        ));
         output::print("");
         for command in [
             format!("curl -s http://{addr}/task -d '{{\"prompt\": \"Count these words\"}}'"),

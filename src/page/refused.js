@@ -20,7 +20,7 @@ const REASONS = {
 const REFUSALS_SHOWN = 100;
 
 function refusedView() {
-  const list = h('ul.rows', { 'aria-label': 'Refused deliveries' });
+  const list = h('ul.rows.long-badges', { 'aria-label': 'Refused deliveries' });
   const note = h('p.empty', { hidden: true });
   const element = h('div', null, h('h1', { tabindex: -1 }, 'Refused deliveries'),
     h('p.dim', null, 'The last 32 of each source since the server started. A delivery that is refused is not stored; its sender may send it again.'), list, note);
@@ -38,7 +38,7 @@ function refusedView() {
           h('p.row-why', null, REASONS[reason] ?? reason))));
       list.hidden = json.length === 0;
       note.hidden = json.length > 0 && json.length <= REFUSALS_SHOWN;
-      put(note, json.length ? `${json.length - REFUSALS_SHOWN} older ones are not shown.` : 'None was refused.');
+      put(note, json.length ? `${plural(json.length - REFUSALS_SHOWN, 'older one is', 'older ones are')} not shown.` : 'None was refused.');
       return text.length;
     },
     onChange() {},

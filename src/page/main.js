@@ -147,9 +147,9 @@ function noteChange(json) {
 // Whether the server is there.
 
 function showLink() {
-  const state = !isReached ? 'gone' : isLive ? 'live' : 'poll';
+  const state = !isReached ? 'gone' : isLocked ? 'locked' : isLive ? 'live' : 'poll';
   setAttribute(byId('link'), 'data-link', state);
-  put(byId('link-text'), { gone: 'offline', live: 'live', poll: `every ${POLL / 1_000} s` }[state]);
+  put(byId('link-text'), { gone: 'offline', locked: 'locked', live: 'live', poll: `every ${POLL / 1_000} s` }[state]);
   const banner = byId('banner');
   banner.hidden = isReached;
 }
@@ -175,6 +175,7 @@ onLocked = () => {
   byId('main').hidden = true;
   put(byId('ask-error'), storedKey() ? 'The key that was entered before is not valid any more.' : '');
   sessionStorage.removeItem(KEY);
+  showLink();
   byId('ask').showModal();
 };
 
@@ -197,6 +198,7 @@ byId('ask-form').addEventListener('submit', async (event) => {
   sessionStorage.setItem(KEY, key);
   field.value = '';
   isLocked = false;
+  showLink();
   byId('ask').close();
   byId('main').hidden = false;
   byId('forget').hidden = false;

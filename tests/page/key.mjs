@@ -7,6 +7,7 @@ export async function key(server, { browser, open, settled, fits, picture }) {
   const page = await open(server, '', { allowed: [401, 'ERR_INCOMPLETE', 'ERR_CONNECTION', 'ERR_EMPTY_RESPONSE'], viewport: { width: 390, height: 844 } });
   const dialog = page.getByRole('dialog', { name: 'This server has a key' });
   await dialog.waitFor();
+  await page.locator('#link[data-link="locked"]', { hasText: 'locked' }).waitFor();
   await fits(page, 'the question for the key');
   await picture(page, 'key');
   assert.equal(await page.getByText('a secret prompt').count(), 0);

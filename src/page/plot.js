@@ -84,6 +84,7 @@ function draw(series, minutes, x, y, top) {
   }
   return series.toReversed().flatMap(({ field, form, name }) => {
     let line = '';
+    let dots = '';
     let isBroken = true;
     let last;
     const areas = [];
@@ -95,7 +96,8 @@ function draw(series, minutes, x, y, top) {
         return;
       }
       if (isBroken) begun = at;
-      // A value by itself is a point: a line of no length with round ends.
+      // A value by itself is a dot: a line of no length with round, thick ends.
+      if (isBroken && minutes[at + 1]?.[field] === undefined) dots += `M${x(at)} ${y(value)}h0`;
       line += `${isBroken ? `M${x(at)} ${y(value)}` : ''}L${x(at)} ${y(value)}`;
       isBroken = false;
       last = at;
@@ -105,6 +107,7 @@ function draw(series, minutes, x, y, top) {
       }
     });
     const path = s('path', { class: `line ${name}`, d: line });
-    return form === 'area' ? [s('path', { class: 'area', d: areas.join('') }), path] : [path];
+    const dot = s('path', { class: `line dot ${name}`, d: dots });
+    return form === 'area' ? [s('path', { class: 'area', d: areas.join('') }), path, dot] : [path, dot];
   });
 }

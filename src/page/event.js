@@ -19,21 +19,20 @@ function ruleCard({ worker, rule, matched, checks }, counts) {
     h('table', null, h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'check'), h('th', { scope: 'col' }, 'wanted'), h('th', { scope: 'col' }, 'found'))), h('tbody', null, rows)));
 }
 
-function whyBlock({ rules, prompt, reason }, id) {
+function whyBlock({ rules, reason }) {
   const first = rules.findIndex((rule) => rule.matched);
   const line = rules.length === 0
     ? 'No rule asks for events of this source.'
     : first < 0 ? 'Each rule of its source, and what it lacks.' : 'The first rule that matches counts.';
-  return [
-    h('section.block', null,
-      h('header', null, h('h2', null, first < 0 ? 'Why no rule matches' : 'Which rule matches')),
-      h('p.dim', null, `${line} The rules are those of now.`),
-      reason ? h('p.row-why', { dir: 'auto' }, reason) : null,
-      h('ol.rules', null, rules.slice(0, 100).map((rule, at) => ruleCard(rule, at === first))),
-      rules.length > 100 ? h('p.dim', null, `${rules.length - 100} more rules are not shown.`) : null),
-    prompt === undefined ? null : textBlock({ title: 'Prompt', text: prompt, name: `${id}-prompt.txt` }),
-  ];
+  return h('section.block', null,
+    h('header', null, h('h2', null, first < 0 ? 'Why no rule matches' : 'Which rule matches')),
+    h('p.dim', null, `${line} The rules are those of now.`),
+    reason ? h('p.row-why', { dir: 'auto' }, reason) : null,
+    h('ol.rules', null, rules.slice(0, 100).map((rule, at) => ruleCard(rule, at === first))),
+    rules.length > 100 ? h('p.dim', null, `${plural(rules.length - 100, 'more rule is', 'more rules are')} not shown.`) : null);
 }
+
+const WHY = { failed: 'Why it failed', skipped: 'Why it was skipped' };
 
 function eventView(id) {
   const sign = badge();
@@ -41,11 +40,12 @@ function eventView(id) {
   const buttons = h('div.buttons');
   const reason = h('div', { hidden: true });
   const top = h('div');
+  const prompt = h('div', { hidden: true });
   const why = h('div', { hidden: true });
   const payload = h('div', { hidden: true });
   const attributes = h('div', { hidden: true });
   const element = h('article', null,
-    h('header.head', null, heading, sign.element, h('code.id', null, id), buttons), reason, top, why, payload, attributes);
+    h('header.head', null, heading, sign.element, h('code.id', null, id), buttons), reason, top, prompt, why, payload, attributes);
 
   function show(event, raw, explanation) {
     const waits = isWaiting(event);
@@ -56,8 +56,9 @@ function eventView(id) {
       isEnded(event.state) ? orderButton('replay', id) : null,
     ]);
     buttons.firstChild?.classList.toggle('primary', waits || event.state === 'failed');
-    fill(reason, event.reason ?? '', () => event.reason && h(`section.reason${event.state === 'failed' ? '' : '.warn'}`, null,
-      textBlock({ title: waits ? 'Why it waits' : `Why it was ${event.state}`, text: event.reason, name: `${id}-reason.txt` })));
+    const title = event.reason && WHY[event.state];
+    fill(reason, `${title} ${event.reason}`, () => title && h(`section.reason${event.state === 'failed' ? '' : '.warn'}`, null,
+      textBlock({ title, text: event.reason, name: `${id}-reason.txt` })));
     fill(top, JSON.stringify([event.task_id, event.worker_name, event.updated_at]), () => facts([
       ['Source', h('a', { href: `#/events${query({ source: event.source })}` }, event.source)],
       ['About', event.subject],
@@ -68,7 +69,8 @@ function eventView(id) {
       ['Changed', age(event.updated_at)],
       ['Delivery', h('code', null, event.delivery_id)],
     ]));
-    fill(why, JSON.stringify(explanation), () => whyBlock(explanation, id));
+    fill(prompt, explanation.prompt ?? '', () => explanation.prompt && textBlock({ title: 'Prompt', text: explanation.prompt, name: `${id}-prompt.txt` }));
+    fill(why, JSON.stringify(explanation), () => whyBlock(explanation));
     fill(payload, raw ?? '', () => raw && textBlock({ title: 'Payload', text: raw, form: 'json', name: `${id}.json` }));
     const given = JSON.stringify(event.attrs);
     fill(attributes, given, () => textBlock({ title: 'Attributes', text: given, form: 'json', name: `${id}-attributes.json` }));

@@ -79,6 +79,12 @@ function excerpt(text, length = 200) {
   return line.length > length || text.length > 4 * length ? `${cut(line, length)}…` : line;
 }
 
+/** The marks around a text that the rules fence, as prompts have them. */
+const FENCE = /<<<(?:end of )?untrusted text, \w*>>>/g;
+
+/** The start of a prompt, to know it by. */
+const headline = (prompt) => excerpt(prompt?.slice(0, 4_000).replace(FENCE, ' '));
+
 /** The first `length` units of a text, never half a character. */
 function cut(text, length) {
   const last = text.charCodeAt(length - 1);

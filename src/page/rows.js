@@ -1,7 +1,7 @@
 // Rows of lists. A row is { element, update(item) } and is told what changed.
 
 /** What a list keeps of a task: its texts may be megabytes. */
-const slimTask = ({ prompt, error, result, context, ...rest }) => ({ ...rest, prompt: excerpt(prompt), error: excerpt(error) });
+const slimTask = ({ prompt, error, result, context, ...rest }) => ({ ...rest, prompt: headline(prompt), error: excerpt(error) });
 
 const slimEvent = ({ attrs, ...rest }) => ({ ...rest, title: excerpt(String(attrs?.title ?? attrs?.text ?? ''), 120), reason: excerpt(rest.reason) });
 
@@ -55,10 +55,13 @@ function eventRow(event) {
       put(source, name);
       put(subject, about ?? '');
       put(parts.why, waits || isEnded(state) ? reason ?? '' : '');
-      fill(parts.buttons, waits, () => {
-        if (!waits) return undefined;
-        const button = orderButton('approve', id);
-        button.setAttribute('aria-label', `Approve: ${type} ${about ?? ''}`);
+      fill(parts.buttons, `${waits} ${state === 'failed'}`, () => {
+        const what = `${type} ${about ?? ''}`.trim();
+        // Nobody approves what they have not seen: its page has the prompt.
+        if (waits) return h('a.button', { href: `#/event/${id}`, 'aria-label': `Review: ${what}` }, 'Review');
+        if (state !== 'failed') return undefined;
+        const button = orderButton('replay', id);
+        button.setAttribute('aria-label', `Replay: ${what}`);
         return button;
       });
     },

@@ -64,7 +64,7 @@ function taskView(id) {
   function show() {
     const { state, error } = task;
     sign.update(state);
-    put(lead, excerpt(task.prompt));
+    put(lead, headline(task.prompt));
     fill(buttons, state, () => [
       state === 'failed' ? orderButton('retry', id) : null,
       isEnded(state) ? null : cancelButton(id),

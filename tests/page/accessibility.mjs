@@ -11,6 +11,7 @@ async function prepared(server) {
   await server.submit('Nightly digest', LONG_NAME);
   const { json: event } = await server.deliver('deploy.site', { what: 'the site' });
   await server.deliver('build.failed', { what: 'nightly', tries: 1 });
+  await server.deliver('release', {});
   await server.deliver('push', {}, { signature: 'f'.repeat(64) });
   return { overview: '#/', tasks: '#/tasks?state=failed', events: '#/events', refused: '#/refused', new: '#/new', task: `#/task/${failed.id}`, event: `#/event/${event.id}` };
 }

@@ -28,6 +28,11 @@ name = "flaky"
 max_attempts = 1
 command = ${script(`test -e ${home}/mended || { echo 'no such repository: octo/hello' >&2; exit 3; }; cat`)}
 
+[[worker.events]]
+source = "builds"
+on = "clone"
+prompt = "Clone {{ payload.what | fence }}"
+
 [[worker]]
 name = "slow"
 command = ["sleep", "600"]
@@ -73,6 +78,11 @@ source = "builds"
 on = ["deploy.*"]
 prompt = "Deploy {{ payload.what }}"
 auto = false
+
+[[worker.events]]
+source = "builds"
+on = "release"
+prompt = "Announce {{ payload.release.name }}"
 
 [[worker.events]]
 source = "github"

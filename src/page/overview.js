@@ -117,7 +117,7 @@ function overviewView() {
     reconcile(failedEvents, rows.failedEvents, lost, eventRow);
     waitingPart.hidden = seen.waiting.length === 0;
     reconcile(waiting, rows.waiting, seen.waiting.slice(0, 5), eventRow);
-    reconcile(latest, rows.latest, seen.latest, taskRow);
+    reconcile(latest, rows.latest, seen.latest.filter((task) => !failures.some(({ id }) => id === task.id)), taskRow);
     nothing.hidden = seen.latest.length > 0;
     plotPart.hidden = !shared.stats?.minutes;
     const { stats } = shared;
@@ -143,7 +143,7 @@ function overviewView() {
         failedEvents: failedOnes.map(slimEvent),
         waiting: matched.filter(isWaiting).map(slimEvent),
         refusals,
-        latest: latestTasks.map(slimTask).filter((task) => !failedTasks.some(({ id }) => id === task.id)),
+        latest: latestTasks.map(slimTask),
       };
       show();
       return answers.reduce((sum, answer) => sum + answer.text.length, 0);

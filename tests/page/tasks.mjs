@@ -66,6 +66,16 @@ export async function tasks(server, { open, settled, picture }) {
   await failed.waitFor({ state: 'hidden' });
   await main.getByRole('list', { name: 'Latest tasks' }).locator('li', { hasText: 'clone octo/hello' }).locator('.badge', { hasText: 'completed' }).waitFor();
 
+  // Cancelled ones are no failures, and hide none.
+  await server.finished('fail\n', 'mean');
+  for (let count = 0; count < 25; count += 1) {
+    const { id: unwanted } = await server.submit(`unwanted ${count}`, LONG_NAME);
+    await server.ask('DELETE', `/task/${unwanted}`);
+  }
+  await main.getByRole('list', { name: 'Latest tasks' }).getByRole('link', { name: 'unwanted 24' }).waitFor();
+  await main.getByText('1 task failed in the last 24 hours').waitFor();
+  await failed.getByRole('link', { name: 'fail', exact: true }).waitFor();
+
   // One that waits says what for.
   const waiting = await server.submit('for nobody', LONG_NAME);
   await main.getByText('1 task waits for it').waitFor();

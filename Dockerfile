@@ -7,7 +7,8 @@ COPY src src
 COPY benches benches
 COPY tests tests
 # A target must be named, or procedural macros would be linked statically too.
-RUN RUSTFLAGS="-C target-feature=+crt-static" \
+# Relocations packed are 140 KiB less (Linux and glibc 2.36 or later, which is in the executable).
+RUN RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
     cargo build --release --locked --bin mecha --target "$(rustc --print host-tuple)" \
     && install -d -m 0755 /image /image/system /image/user \
     && install -m 0755 target/*/release/mecha /image/system/mecha \

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Sender, bounded};
 use smol::{Executor, future};
 
-/// More threads than this win nothing: the writer is one of its own.
+/// More threads than this win nothing.
 const THREADS_MAX: usize = 4;
 
 /// Threads for what takes long: names to look up, large bodies, rules that somebody asks about. More
@@ -25,13 +25,16 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts one thread for each core, four at most.
+    /// Starts one thread for each core but one, four at most.
     pub(super) fn start(executor: &Arc<Executor<'static>>) -> io::Result<Self> {
         blocking::set_max_blocking_threads(BLOCKING_THREADS);
         let (running, stopped) = bounded::<()>(1);
+        // One core is for the writer and the matcher. Two threads on two cores wake each other with
+        // every request and take turns with the writer.
         let count = thread::available_parallelism()
             .map_or(1, usize::from)
-            .min(THREADS_MAX);
+            .saturating_sub(1)
+            .clamp(1, THREADS_MAX);
         let mut handles = Vec::with_capacity(count);
         for number in 0..count {
             let (executor, stopped) = (Arc::clone(executor), stopped.clone());

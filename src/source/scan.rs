@@ -77,7 +77,11 @@ impl<'t> Scan<'t> {
 
     /// Over white space, if there is any.
     pub(super) fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+        // Mostly there is none, which one comparison tells.
+        while let Some(byte @ ..=b' ') = self.peek() {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                break;
+            }
             self.at += 1;
         }
     }
@@ -301,12 +305,17 @@ fn escape_length(bytes: &[u8], at: usize) -> Result<usize, usize> {
 /// Where in a string the first byte from `at` on stands that is not to be taken as it is: a quote,
 /// a backslash or a control character; the length of `bytes` where there is none.
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let special = special(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
+    while let Some(words) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        let (first, second) = words.split_at(8);
+        for word in [first, second] {
+            let special = word
+                .first_chunk()
+                .map_or(0, |word| special(u64::from_le_bytes(*word)));
+            if special != 0 {
+                return at + (special.trailing_zeros() / 8) as usize;
+            }
+            at += 8;
         }
-        at += 8;
     }
     let left = bytes.get(at..).unwrap_or_default();
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);

@@ -6,6 +6,7 @@
 //! event goes back to `received` when its sender delivers it again after a failure, and through
 //! the rules again when somebody replays it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -120,7 +121,8 @@ impl FromStr for State {
 
 /// What rules may ask of an event and prompts may name, by name: `number`, `title`, `labels`.
 /// What a payload lacks or has as null is absent.
-pub type Attributes = BTreeMap<String, Attribute>;
+/// Their names are mostly those that a sender's table has.
+pub type Attributes = BTreeMap<Cow<'static, str>, Attribute>;
 
 /// The value of an attribute. As JSON it is a string, an integer, a boolean or a list of strings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -121,18 +121,20 @@ pub(super) async fn read_head(wire: &mut Wire, timing: &Timing) -> Result<Incomi
     Ok(incoming)
 }
 
-/// Hands a scanned head to async-h1.
+/// Hands a scanned head to async-h1. One without fields beyond those that were read already has nothing left to
+/// decode.
 pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
     let head = match scanned.target {
         Target::Server => None,
         Target::Resource { path, query } => {
-            let decoded = decode_message(scanned.rewritten())?;
-            Some(Head::of(
-                decoded,
-                scanned.method,
-                (path, query),
-                scanned.host,
-            ))
+            let target = (path, query);
+            Some(if scanned.passed_fields().next().is_some() {
+                let decoded = decode_message(scanned.rewritten())?;
+                Head::of(decoded, scanned.method, target, scanned.host)
+            } else {
+                let host = scanned.host.map(|host| ("host", host));
+                Head::new(scanned.method, path, query, host)
+            })
         }
     };
     Ok(Incoming {

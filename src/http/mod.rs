@@ -23,6 +23,7 @@ mod intake;
 pub mod operations;
 pub mod properties;
 mod refusal;
+mod rendering;
 mod reply;
 mod request;
 mod request_line;

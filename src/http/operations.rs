@@ -2,7 +2,8 @@
 #![doc(hidden)]
 
 use super::gate;
-use super::reply::{Body, Persistence, Reply, render};
+use super::rendering::{Persistence, render};
+use super::reply::{Body, Reply};
 use super::request::{Head, Method};
 use super::scan::{self, HeadEnd};
 

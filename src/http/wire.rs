@@ -142,7 +142,14 @@ impl Wire {
         let writing = poll_fn(|context| {
             while !left.is_empty() {
                 let mut stream = &self.stream;
-                let written = Pin::new(&mut stream).poll_write_vectored(context, left);
+                let stream = Pin::new(&mut stream);
+                // The kernel does less for a single buffer than for a list of one.
+                let written = match &*left {
+                    [part, behind @ ..] if behind.iter().all(|part| part.is_empty()) => {
+                        stream.poll_write(context, part)
+                    }
+                    parts => stream.poll_write_vectored(context, parts),
+                };
                 if written.is_pending() && !has_deadline {
                     has_deadline = true;
                     self.deadline.set(patience);

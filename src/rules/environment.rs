@@ -48,6 +48,9 @@ const COMPARISONS: [(&[&str], Relation); 7] = [
     }),
 ];
 
+/// As long as many texts are, so that they need not grow while they are written.
+const LIKELY_BYTES: usize = 512;
+
 /// Spaces of a level that `tojson` indents by at most.
 const INDENT_MAX: usize = 16;
 
@@ -287,7 +290,7 @@ pub(super) struct Bounded {
 impl Bounded {
     pub(super) fn new(max: usize) -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(max.min(LIKELY_BYTES)),
             max,
             is_full: false,
         }

@@ -147,7 +147,7 @@ fn attributes(title: &str) -> Attributes {
         ("number", Attribute::Integer(number)),
     ]
     .into_iter()
-    .map(|(name, attribute)| (name.to_owned(), attribute))
+    .map(|(name, attribute)| (name.into(), attribute))
     .collect()
 }
 

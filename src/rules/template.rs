@@ -142,7 +142,7 @@ impl<'a> Evaluator<'a> {
         let mut names: BTreeMap<&str, Value> = facts
             .attributes
             .iter()
-            .map(|(name, attribute)| (name.as_str(), attribute_value(attribute)))
+            .map(|(name, attribute)| (name.as_ref(), attribute_value(attribute)))
             .collect();
         names.insert("source", Value::from(facts.source));
         names.insert("type", Value::from(facts.event_type));

@@ -148,7 +148,7 @@ fn reads(source: &Source, headers: &impl Headers, body: Vec<u8>) {
             .is_none_or(|subject| (1..=512).contains(&subject.len()))
     );
     for (name, value) in &read.attributes {
-        assert!(!["actor", "subject", "source", "type", "payload"].contains(&name.as_str()));
+        assert!(!["actor", "subject", "source", "type", "payload"].contains(&name.as_ref()));
         match value {
             Attribute::Text(text) => assert!(text.len() <= 1 << 20),
             Attribute::Names(names) => assert!(names.len() <= 100),

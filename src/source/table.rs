@@ -1,5 +1,7 @@
 //! Which attribute comes from where in a payload, as a table that each sender's file has.
 
+use std::borrow::Cow;
+
 use super::found::Found;
 use super::paths::Paths;
 use super::pick::{NotJson, Picked, pick};
@@ -68,7 +70,7 @@ impl Table {
             let mut paths = paths.iter();
             let found = paths.find_map(|path| value(*form, picked.numbered(*path)));
             if let Some(value) = found {
-                attributes.insert((*name).to_owned(), value);
+                attributes.insert(Cow::Borrowed(*name), value);
             }
         }
         attributes
@@ -94,9 +96,9 @@ fn first_line(text: &str) -> String {
 }
 
 /// Adds a text that another part of the delivery tells, where there is one.
-pub(super) fn put(attributes: &mut Attributes, name: &str, text: Option<&str>) {
+pub(super) fn put(attributes: &mut Attributes, name: &'static str, text: Option<&str>) {
     if let Some(text) = text.filter(|text| !text.is_empty()) {
-        attributes.insert(name.to_owned(), Attribute::from(text));
+        attributes.insert(Cow::Borrowed(name), Attribute::from(text));
     }
 }
 

@@ -47,7 +47,7 @@ impl Batch<'_> {
     pub fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
         let found = self.read(Space::Events, id.0.as_bytes())?;
         found
-            .map(|bytes| record::decode(&bytes, &place(id)))
+            .map(|bytes| record::decode(&bytes, format_args!("the row of event {id}")))
             .transpose()
     }
 
@@ -186,7 +186,7 @@ impl Snapshot {
     pub fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
         let found = self.get(Space::Events, id.0.as_bytes())?;
         found
-            .map(|bytes| record::decode(&bytes, &place(id)))
+            .map(|bytes| record::decode(&bytes, format_args!("the row of event {id}")))
             .transpose()
     }
 
@@ -331,10 +331,6 @@ impl Snapshot {
             None => Ok(None),
         }
     }
-}
-
-fn place(id: EventId) -> String {
-    format!("the row of event {id}")
 }
 
 fn damaged_prompt(id: EventId, detail: &'static str) -> Error {

@@ -4,6 +4,8 @@
 //! earlier version into those of the new one. Old versions are never removed, and `tests/fixtures`
 //! keeps a data directory of each. Nothing here may panic on what it reads.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,9 @@ pub trait Row: Serialize + DeserializeOwned {
         None
     }
 }
+
+/// As long as most rows are, so that they need not grow while they are written.
+const ROW_BYTES: usize = 256;
 
 /// Number of a worker in rows: names are long and rows are many.
 pub type LaneNumber = u32;
@@ -334,32 +339,35 @@ impl Row for ClockRecord {}
 
 /// `row` as bytes of the version that is written.
 pub fn encode<T: Row>(row: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ROW_BYTES);
+    bytes.push(T::VERSION);
     // A Vec takes whatever it is given, so this cannot fail; an empty row would be refused when
     // it is read.
-    postcard::to_extend(row, vec![T::VERSION]).unwrap_or_default()
+    postcard::to_extend(row, bytes).unwrap_or_default()
 }
 
 /// Reads the row that `bytes` hold; `place` names it in the error.
-pub fn decode<T: Row>(bytes: &[u8], place: &str) -> Result<T, Error> {
+pub fn decode<T: Row>(bytes: &[u8], place: impl fmt::Display) -> Result<T, Error> {
     let Some((version, body)) = bytes.split_first() else {
-        return Err(Error::damaged(place, "empty row"));
+        return Err(Error::damaged(place.to_string(), "empty row"));
     };
     if *version == T::VERSION {
         return decode_body(body, place);
     }
-    let upgraded = T::upgraded(*version, body)
-        .ok_or_else(|| Error::damaged(place, format!("unknown row version {version}")))?;
+    let upgraded = T::upgraded(*version, body).ok_or_else(|| {
+        Error::damaged(place.to_string(), format!("unknown row version {version}"))
+    })?;
     decode_body(&upgraded, place)
 }
 
-fn decode_body<T: Row>(body: &[u8], place: &str) -> Result<T, Error> {
+fn decode_body<T: Row>(body: &[u8], place: impl fmt::Display) -> Result<T, Error> {
     match postcard::take_from_bytes(body) {
         Ok((row, [])) => Ok(row),
         Ok((_, rest)) => Err(Error::damaged(
-            place,
+            place.to_string(),
             format!("{} bytes too many", rest.len()),
         )),
-        Err(error) => Err(Error::damaged(place, error.to_string())),
+        Err(error) => Err(Error::damaged(place.to_string(), error.to_string())),
     }
 }
 

@@ -58,7 +58,7 @@ impl Snapshot {
     pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, Error> {
         let found = self.get(Space::Tasks, id.0.as_bytes())?;
         found
-            .map(|bytes| record::decode(&bytes, &format!("the row of task {id}")))
+            .map(|bytes| record::decode(&bytes, format_args!("the row of task {id}")))
             .transpose()
     }
 

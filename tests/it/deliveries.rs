@@ -75,7 +75,7 @@ impl Run {
     fn delivery(&mut self) -> (Key, Delivery) {
         let key = (self.random.usize(0..2), self.random.u32(0..30));
         let mut attributes = Attributes::new();
-        attributes.insert("number".to_owned(), Attribute::Integer(i64::from(key.1)));
+        attributes.insert("number".into(), Attribute::Integer(i64::from(key.1)));
         let delivery = Delivery {
             source: SOURCES[key.0].to_owned(),
             event_type: "push".to_owned(),

@@ -232,7 +232,7 @@ fn long_texts_are_cut_where_they_are_shown() {
     let mut case = Case::pull_request();
     let long = "ä".repeat(100_000);
     case.attributes
-        .insert("title".to_owned(), Attribute::Text(long));
+        .insert("title".into(), Attribute::Text(long));
     let book = Rulebook::new(vec![rule(|r| {
         let wanted = vec![Wanted::Text("x".to_owned())];
         r.filter = vec![("title".to_owned(), wanted)];

@@ -46,7 +46,7 @@ impl Case {
             actor: Some("ada"),
             attributes: attributes
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
+                .map(|(name, value)| (name.into(), value))
                 .collect(),
             ignore_actors: Vec::new(),
             payload: None,

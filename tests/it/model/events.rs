@@ -112,10 +112,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             _ => self.choose(200) as usize,
         };
         let mut attributes = Attributes::new();
-        attributes.insert(
-            "number".to_owned(),
-            Attribute::Integer(i64::from(delivery.1)),
-        );
+        attributes.insert("number".into(), Attribute::Integer(i64::from(delivery.1)));
         let text = "x".repeat(filler);
         let new = NewEvent {
             payload: Payload::encode(text.clone()),

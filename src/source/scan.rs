@@ -102,7 +102,7 @@ impl<'t> Scan<'t> {
                 b'{' => {
                     if self.opens(b'}')? {
                         self.open.push(true);
-                        self.key()?;
+                        self.passed_key()?;
                         continue;
                     }
                 }
@@ -128,7 +128,7 @@ impl<'t> Scan<'t> {
                         self.at += 1;
                         self.space();
                         if is_object {
-                            self.key()?;
+                            self.passed_key()?;
                         }
                         break;
                     }
@@ -200,28 +200,45 @@ impl<'t> Scan<'t> {
 
     /// Over a key and its colon, up to the value.
     fn key(&mut self) -> Option<Key<'t>> {
+        let start = self.at;
+        let (end, is_escaped) = self.passed_key()?;
+        let raw = self.text.get(start..end)?;
+        Some(Key { raw, is_escaped })
+    }
+
+    /// The same; where the key ends, and whether there are escapes in it.
+    fn passed_key(&mut self) -> Option<(usize, bool)> {
         if self.peek()? != b'"' {
             return None;
         }
-        let start = self.at;
         let is_escaped = self.string()?;
-        let raw = self.since(start)?;
+        let end = self.at;
         self.space();
         if self.peek()? != b':' {
             return None;
         }
         self.at += 1;
         self.space();
-        Some(Key { raw, is_escaped })
+        Some((end, is_escaped))
     }
 
     /// Over a string, whose first quote is here; whether there are escapes in it.
+    #[inline]
     fn string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
+        let at = plain_end(bytes, self.at + 1);
+        if bytes.get(at) == Some(&b'"') {
+            self.at = at + 1;
+            return Some(false);
+        }
+        self.rest_of_string(at)
+    }
+
+    /// Over the rest of a string, up to whose byte at `at` all are as they are.
+    fn rest_of_string(&mut self, mut at: usize) -> Option<bool> {
+        let bytes = self.text.as_bytes();
         let mut is_escaped = false;
         loop {
-            at = plain_end(bytes, at);
             match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
@@ -237,6 +254,7 @@ impl<'t> Scan<'t> {
                 Some(_) => return self.fail(at - 1),
                 None => return self.fail(at),
             }
+            at = plain_end(bytes, at);
         }
     }
 
@@ -304,18 +322,14 @@ fn escape_length(bytes: &[u8], at: usize) -> Result<usize, usize> {
 
 /// Where in a string the first byte from `at` on stands that is not to be taken as it is: a quote,
 /// a backslash or a control character; the length of `bytes` where there is none.
+#[inline]
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(words) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-        let (first, second) = words.split_at(8);
-        for word in [first, second] {
-            let special = word
-                .first_chunk()
-                .map_or(0, |word| special(u64::from_le_bytes(*word)));
-            if special != 0 {
-                return at + (special.trailing_zeros() / 8) as usize;
-            }
-            at += 8;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
         }
+        at += 8;
     }
     let left = bytes.get(at..).unwrap_or_default();
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);

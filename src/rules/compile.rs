@@ -2,6 +2,7 @@
 //!
 //! BOUND: the length of a tag and the number of tags.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -35,11 +36,29 @@ pub(super) struct Texts {
 pub(super) struct When {
     pub(super) text: String,
     pub(super) compiled: Expression<'static, 'static>,
+    pub(super) words: Words,
 }
 
 /// The template of a prompt, which is the only one of an environment.
 pub(super) struct Prompt {
     pub(super) environment: Environment<'static>,
+    pub(super) words: Words,
+}
+
+/// The words of a text, among which is every name that it can ask for: nothing in an environment finds a name that is not
+/// written out. The engine's own list of names misses those of `{% set title = title %}`.
+pub(super) struct Words(HashSet<String>);
+
+impl Words {
+    fn of(text: &str) -> Self {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        Self(words.map(str::to_owned).collect())
+    }
+
+    /// Whether `name` is among them.
+    pub(super) fn have(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
 }
 
 impl fmt::Debug for Texts {
@@ -58,8 +77,11 @@ pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, Compile
         let compiled = STRICT
             .compile_expression_owned(text.to_owned())
             .map_err(|error| refused(Part::When, text, error))?;
-        let text = text.to_owned();
-        Ok(Arc::new(When { text, compiled }))
+        Ok(Arc::new(When {
+            text: text.to_owned(),
+            compiled,
+            words: Words::of(text),
+        }))
     });
     let mut environment = STRICT.clone();
     environment
@@ -67,7 +89,10 @@ pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, Compile
         .map_err(|error| refused(Part::Prompt, prompt, error))?;
     Ok(Texts {
         when: when.transpose()?,
-        prompt: Arc::new(Prompt { environment }),
+        prompt: Arc::new(Prompt {
+            environment,
+            words: Words::of(prompt),
+        }),
         name_payload,
     })
 }
@@ -97,6 +122,9 @@ fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileError> {
         .template_from_named_str(PROMPT, prompt)
         .map_err(|error| refusal(Part::Prompt, prompt, &error))?;
     names_payload |= compiled.undeclared_variables(false).contains("payload");
+    // That misses `{% set payload = payload.a %}`.
+    let behind = prompt.find("{%").and_then(|at| prompt.get(at..));
+    names_payload |= behind.is_some_and(|text| Words::of(text).have("payload"));
     let rendered = compiled.render_captured_to(names, io::sink()).map(drop);
     refuse_unknown(Part::Prompt, prompt, rendered)?;
     Ok(names_payload)

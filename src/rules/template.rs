@@ -9,8 +9,8 @@
 //! takes memory before it is counted.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
 use super::Facts;
-use super::compile::{PROMPT, Prompt, When};
+use super::compile::{PROMPT, Prompt, When, Words};
 use super::environment::{BYTES_MAX, Bounded, FUEL, MARK};
 use super::meter::Meter;
 use super::payload;
@@ -34,6 +34,9 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 300;
 /// The largest number of bytes of a value that is shown to a person.
 const SHOWN_BYTES_MAX: usize = 256;
 
+/// What events of all sources have besides their attributes.
+const OF_ALL: [&str; 5] = ["source", "type", "actor", "subject", "payload"];
+
 /// What a `when` gave.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -47,8 +50,8 @@ pub(super) enum Outcome {
 pub(super) struct Evaluator<'a> {
     facts: &'a Facts<'a>,
     meter: Arc<Meter>,
-    /// Made with the first evaluation: most events match no rule before it.
-    names: OnceCell<Value>,
+    /// What was named so far. Most of what an event has is named by no rule.
+    named: RefCell<HashMap<&'a str, Value>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -56,7 +59,7 @@ impl<'a> Evaluator<'a> {
         Self {
             facts,
             meter: Arc::new(Meter::new(facts.prompt_bytes_max)),
-            names: OnceCell::new(),
+            named: RefCell::default(),
         }
     }
 
@@ -64,7 +67,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn when(&self, when: &When) -> Outcome {
         self.meter.begin();
         let expression = when.text.as_str();
-        let value = when.compiled.eval(self.names());
+        let value = when.compiled.eval(self.names(&when.words));
         if let Some(problem) = self.meter.problem() {
             return Outcome::Nothing(problem.to_owned());
         }
@@ -101,7 +104,7 @@ impl<'a> Evaluator<'a> {
             .get_template(PROMPT)
             .map_err(|error| unmade(&error))?;
         let rendered = template
-            .render_captured_to(self.names(), &mut written)
+            .render_captured_to(self.names(&prompt.words), &mut written)
             .map(drop);
         if let Some(problem) = self.meter.problem() {
             return Err(format!("the prompt cannot be made: {problem}"));
@@ -133,33 +136,38 @@ impl<'a> Evaluator<'a> {
         Ok(prompt)
     }
 
-    fn names(&self) -> Value {
-        self.names.get_or_init(|| self.read_names()).clone()
+    /// What the event has under the names that a text may ask for, and what the filters look for.
+    fn names(&self, words: &Words) -> Value {
+        let mut values = vec![
+            (MARK, Value::from(self.facts.mark)),
+            (BYTES_MAX, Value::from(self.facts.prompt_bytes_max)),
+        ];
+        let attributes = self.facts.attributes.keys().map(AsRef::as_ref);
+        let of_event = attributes
+            .filter(|name| !OF_ALL.contains(name))
+            .chain(OF_ALL)
+            .filter(|name| words.have(name))
+            .filter_map(|name| Some((name, self.value(name)?)));
+        values.extend(of_event);
+        Value::from_pairs(values)
     }
 
-    fn read_names(&self) -> Value {
+    /// What the event has under `name`, made when it is first asked for.
+    fn value(&self, name: &'a str) -> Option<Value> {
+        if let Some(value) = self.named.borrow().get(name) {
+            return Some(value.clone());
+        }
         let facts = self.facts;
-        let mut names: BTreeMap<&str, Value> = facts
-            .attributes
-            .iter()
-            .map(|(name, attribute)| (name.as_ref(), attribute_value(attribute)))
-            .collect();
-        names.insert("source", Value::from(facts.source));
-        names.insert("type", Value::from(facts.event_type));
-        for (name, text) in [("actor", facts.actor), ("subject", facts.subject)] {
-            names.remove(name);
-            if let Some(text) = text {
-                names.insert(name, Value::from(text));
-            }
-        }
-        names.remove("payload");
-        let payload = facts.payload.as_ref();
-        if let Some(value) = payload.and_then(|text| payload::value(text, &self.meter)) {
-            names.insert("payload", value);
-        }
-        names.insert(MARK, Value::from(facts.mark));
-        names.insert(BYTES_MAX, Value::from(facts.prompt_bytes_max));
-        Value::from_pairs(names)
+        let value = match name {
+            "source" => Value::from(facts.source),
+            "type" => Value::from(facts.event_type),
+            "actor" => Value::from(facts.actor?),
+            "subject" => Value::from(facts.subject?),
+            "payload" => payload::value(facts.payload.as_ref()?, &self.meter)?,
+            name => attribute_value(facts.attributes.get(name)?),
+        };
+        self.named.borrow_mut().insert(name, value.clone());
+        Some(value)
     }
 }
 

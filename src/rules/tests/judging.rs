@@ -267,7 +267,7 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
         }),
         rule(|r| {
             r.on = vec!["own".to_owned()];
-            r.prompt = "{% set payload = 1 %}{{ payload }}".to_owned();
+            r.prompt = "{% set payload = payload.ref %}{{ payload }}".to_owned();
         }),
     ]);
     for (event_type, wants) in [
@@ -276,7 +276,7 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
         ("ping", false),
         ("loop", true),
         ("set", true),
-        ("own", false),
+        ("own", true),
         ("other", false),
     ] {
         assert_eq!(

@@ -24,6 +24,15 @@ fn names_of_the_event_are_filled_in() {
         ("{{ url | default('no page') }}", "no page"),
         ("{% if url is defined %}a{% else %}b{% endif %}", "b"),
         ("{{ title | upper }}", "FIX THE BUG"),
+        ("{% set title = title | upper %}{{ title }}", "FIX THE BUG"),
+        (
+            "{% if draft %}{% set title = 'x' %}{% endif %}{{ title }} {{title}}",
+            "Fix the bug Fix the bug",
+        ),
+        (
+            "{% with number = number + 1 %}{{number}}{% endwith %}{{number}}",
+            "87",
+        ),
         ("{{ '<b>' }}", "<b>"),
         ("kept as written \n", "kept as written \n"),
         ("{{ 'a,b' | split(',') | join('-') }}", "a-b"),

@@ -2,7 +2,7 @@
 # Debian's C library and not Alpine's: musl's allocator halves the rate of webhooks.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY benches benches
 COPY tests tests

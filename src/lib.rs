@@ -39,6 +39,7 @@ pub mod logging;
 pub mod matcher;
 pub mod metrics;
 pub mod offload;
+pub mod packed;
 pub mod page;
 pub mod queue;
 pub mod roster;

@@ -8,18 +8,19 @@ use super::Api;
 use super::error::ApiError;
 use super::memory::{byte_count, grow_to};
 use crate::http::Reply;
+use crate::packed::Packed;
 
 /// The document as it is sent.
-const DOCUMENT: &str = include_str!("openapi.json");
+const DOCUMENT: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json")));
 
 impl Api {
     /// `GET /openapi.json`
     pub(super) async fn describe(&self) -> Result<Reply, ApiError> {
         let mut permit = self.budget.empty();
-        grow_to(&self.budget, &mut permit, byte_count(DOCUMENT.len())).await?;
+        grow_to(&self.budget, &mut permit, byte_count(DOCUMENT.size())).await?;
         Ok(Reply {
             permit: Some(permit),
-            ..Reply::json(200, DOCUMENT.as_bytes().to_vec())
+            ..Reply::json(200, DOCUMENT.unpack().into_bytes())
         })
     }
 }
@@ -40,7 +41,7 @@ mod tests {
     type Operation = (String, String, Json);
 
     fn document() -> Json {
-        serde_json::from_str(DOCUMENT).unwrap()
+        serde_json::from_str(&DOCUMENT.unpack()).unwrap()
     }
 
     /// What is described and not there yet, `GET /path` and `503 code` each.

@@ -9,26 +9,11 @@ use std::sync::LazyLock;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use sha2::{Digest, Sha256};
 
-const SKELETON: &str = include_str!("index.html");
-const STYLE: &str = include_str!("style.css");
-/// One module: the files share its scope, and come after what they use at once.
-const SCRIPT: &str = concat!(
-    include_str!("dom.js"),
-    include_str!("format.js"),
-    include_str!("text.js"),
-    include_str!("api.js"),
-    include_str!("stream.js"),
-    include_str!("plot.js"),
-    include_str!("actions.js"),
-    include_str!("rows.js"),
-    include_str!("list.js"),
-    include_str!("overview.js"),
-    include_str!("task.js"),
-    include_str!("event.js"),
-    include_str!("refused.js"),
-    include_str!("submit.js"),
-    include_str!("main.js"),
-);
+use crate::packed::Packed;
+
+const SKELETON: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/index.html")));
+const STYLE: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/style.css")));
+const SCRIPT: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/script.js")));
 
 /// Where the skeleton has room for the style and the script.
 const STYLE_MARK: &str = "/*style*/";
@@ -48,10 +33,12 @@ pub struct Page {
 /// The page, made when it is asked for first.
 pub fn page() -> &'static Page {
     static PAGE: LazyLock<Page> = LazyLock::new(|| {
-        let (style, script) = (condensed(STYLE), condensed(SCRIPT));
-        let document = SKELETON
-            .replacen(STYLE_MARK, &style, 1)
-            .replacen(SCRIPT_MARK, &script, 1);
+        let (style, script) = (condensed(&STYLE.unpack()), condensed(&SCRIPT.unpack()));
+        let document =
+            SKELETON
+                .unpack()
+                .replacen(STYLE_MARK, &style, 1)
+                .replacen(SCRIPT_MARK, &script, 1);
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; \
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -108,20 +95,20 @@ mod tests {
         assert!(!document.contains('\r'));
         let script = between(document, "<script type=\"module\">", "</script");
         let style = between(document, "<style>", "</style");
-        assert_eq!(script, condensed(SCRIPT));
-        assert_eq!(style, condensed(STYLE));
+        assert_eq!(script, condensed(&SCRIPT.unpack()));
+        assert_eq!(style, condensed(&STYLE.unpack()));
         for (directive, text) in [("script-src", script), ("style-src", style)] {
             let hash = BASE64.encode(&Sha256::digest(text));
             assert!(policy.contains(&format!("{directive} 'sha256-{hash}';")));
         }
         assert_eq!(document.matches("</script").count(), 1);
         assert_eq!(document.matches("</style").count(), 1);
-        assert!(!SCRIPT.contains("<!--"));
+        assert!(!SCRIPT.unpack().contains("<!--"));
     }
 
     #[test]
     fn no_text_of_the_sources_goes_over_the_end_of_a_line() {
-        for line in SCRIPT.lines() {
+        for line in SCRIPT.unpack().lines() {
             assert!(line.matches('`').count().is_multiple_of(2), "{line}");
         }
         assert_eq!(

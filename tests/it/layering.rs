@@ -210,7 +210,8 @@ fn rooms_call_in_one_direction() {
     // A pure room: it may use what is named here and nothing else.
     let allowed: Vec<(&str, Vec<&str>)> = vec![
         ("allocator", vec![]),
-        ("page", vec![]),
+        ("packed", vec![]),
+        ("page", vec!["packed"]),
         ("source", vec!["clock", "event", "secret"]),
         ("backup", vec![]),
         ("metrics", vec!["clock"]),

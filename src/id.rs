@@ -19,6 +19,9 @@ const PER_MILLISECOND: u128 = 36_u128.pow(7);
 /// 36¹⁶ − 1, the last id there is.
 const LAST: u128 = 36_u128.pow(16) - 1;
 
+/// 36⁸: the values of half an id's characters.
+const PER_HALF: u128 = 36_u128.pow(8);
+
 /// The random step between two ids of one millisecond is 1 to this.
 const STEP_MAX: u128 = 1 << 20;
 
@@ -75,12 +78,17 @@ impl Id {
     }
 
     fn from_number(number: u128) -> Self {
-        let mut rest = number.min(LAST);
+        // In two halves: dividing 128 bits for each digit takes ten times as long.
+        let number = number.min(LAST);
         let mut bytes = [b'0'; LENGTH];
-        for byte in bytes.iter_mut().rev() {
-            let digit = usize::try_from(rest % 36).unwrap_or(0);
-            *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
-            rest /= 36;
+        let (high, low) = bytes.split_at_mut(LENGTH / 2);
+        for (half, rest) in [(high, number / PER_HALF), (low, number % PER_HALF)] {
+            let mut rest = u64::try_from(rest).unwrap_or(0);
+            for byte in half.iter_mut().rev() {
+                let digit = usize::try_from(rest % 36).unwrap_or(0);
+                *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
+                rest /= 36;
+            }
         }
         Self(bytes)
     }

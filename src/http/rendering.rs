@@ -1,6 +1,5 @@
 //! The rendering of an answer by async-h1 into the bytes that go out.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -11,7 +10,7 @@ use http_types::headers::{self, HeaderName, HeaderValue};
 use http_types::{Response, StatusCode};
 use smol::io::AsyncRead;
 
-use super::reply::{Body, Reply, header_text, is_header_char};
+use super::reply::{Body, Reply, header_text};
 use super::request::Method;
 use crate::budget::Permit;
 use crate::clock::Clock;
@@ -171,19 +170,10 @@ fn take_location(fields: &mut Vec<(&'static str, String)>) -> Option<String> {
 
 /// Adds a line to a head that is whole.
 fn put_line(head: &mut Vec<u8>, name: &str, value: &str) {
-    let value = clean(value);
+    let value = header_text(value);
     head.truncate(head.len().saturating_sub(b"\r\n".len()));
     for part in [name, ": ", &value, "\r\n\r\n"] {
         head.extend_from_slice(part.as_bytes());
-    }
-}
-
-/// `value` without what must not stand in a header.
-fn clean(value: &str) -> Cow<'_, str> {
-    if value.chars().all(is_header_char) {
-        Cow::Borrowed(value)
-    } else {
-        Cow::Owned(header_text(value))
     }
 }
 
@@ -198,7 +188,7 @@ fn append_fields(response: &mut Response, fields: &[(&'static str, String)]) {
                 continue;
             }
         };
-        response.append_header(name, clean(value).as_ref());
+        response.append_header(name, &*header_text(value));
     }
 }
 

@@ -1,5 +1,6 @@
 //! An answer, as the rest of the program makes it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::stream::Pieces;
@@ -115,21 +116,22 @@ impl Reply {
     /// value are dropped.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, header_text(value)));
+        self.headers.push((name, header_text(value).into_owned()));
         self
     }
 }
 
-/// Whether `c` may stand in the value of a header field (RFC 9110, 5.5).
-pub(super) fn is_header_char(c: char) -> bool {
-    matches!(c, ' '..='~' | '\t')
+/// Whether `byte` may stand in the value of a header field (RFC 9110, 5.5).
+fn is_header_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t')
 }
 
 /// `value` without what must not stand in a header. http-types lets line breaks pass and panics
 /// on what is not ASCII.
-pub(super) fn header_text(value: &str) -> String {
-    if value.chars().all(is_header_char) {
-        return value.to_owned();
+pub(super) fn header_text(value: &str) -> Cow<'_, str> {
+    if value.bytes().all(is_header_byte) {
+        return Cow::Borrowed(value);
     }
-    value.chars().filter(|c| is_header_char(*c)).collect()
+    let is_kept = |c: &char| u8::try_from(*c).is_ok_and(is_header_byte);
+    value.chars().filter(is_kept).collect()
 }

@@ -30,7 +30,16 @@ impl HeadEnd {
     /// its end is among them. Bytes that can stand in no head are refused at once, so that a
     /// client which speaks something else need not wait for the deadline.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-        for &byte in bytes.get(self.seen..).unwrap_or_default() {
+        loop {
+            if self.matched == 0 {
+                // Most of a head, in few instructions.
+                let ahead = bytes.get(self.seen..).unwrap_or_default();
+                let plain = ahead.iter().position(|byte| !is_plain(*byte));
+                self.seen += plain.unwrap_or(ahead.len());
+            }
+            let Some(&byte) = bytes.get(self.seen) else {
+                return Ok(None);
+            };
             self.seen += 1;
             self.matched = match (byte, self.matched) {
                 (b'\r', 0 | 2) | (b'\n', 1 | 3) => self.matched + 1,
@@ -44,7 +53,7 @@ impl HeadEnd {
                         "the request head has a CR without LF; lines must end in CRLF",
                     ));
                 }
-                (b'\t' | b' '..=b'~', _) => 0,
+                (byte, _) if is_plain(byte) => 0,
                 (0x16, 0) if self.seen == 1 => {
                     return Err(Refusal::malformed(
                         "this looks like TLS; the server speaks plain HTTP on this port",
@@ -60,8 +69,12 @@ impl HeadEnd {
                 return Ok(Some(self.seen));
             }
         }
-        Ok(None)
     }
+}
+
+/// Whether `byte` may stand within a line of a head.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~')
 }
 
 /// The refusal of a head that has no end within [`HEAD_MAX`] bytes.

@@ -269,10 +269,9 @@ impl Core {
             None => *self.numbers.entry(worker.clone()).or_insert(unused),
         };
         // A lane that is not in memory has no tasks yet, and all that will come have higher ids.
-        let cursor = self.ids.last();
         self.lanes
             .entry(number)
-            .or_insert_with(|| Lane::new(number, worker.clone(), cursor))
+            .or_insert_with(|| Lane::new(number, worker.clone(), self.ids.last()))
     }
 
     pub(super) fn wall(&self) -> Timestamp {

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::iter::Peekable;
-use std::ops::Bound;
 
 use fjall::{PersistMode, Slice};
 
 #[cfg(test)]
 use super::faults::Operation;
 use super::keys::{self, IndexKeys, Shelf, Text};
+use super::place::Place;
 use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store, text};
 use crate::id::Id;
 use crate::task::TaskId;
 
-type Changes = BTreeMap<(Space, Slice), Option<Slice>>;
-type ChangedRange<'a> = Peekable<btree_map::Range<'a, (Space, Slice), Option<Slice>>>;
+type Changes = BTreeMap<Place, Option<Slice>>;
+type ChangedRange<'a> = Peekable<btree_map::Range<'a, Place, Option<Slice>>>;
 
 /// Changes that become durable and visible together, or not at all.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ impl<'a> Batch<'a> {
 
     /// Bytes of the keys and values that it changes.
     pub fn bytes(&self) -> u64 {
-        let lengths = self.changes.iter().map(|((_, key), value)| {
+        let lengths = self.changes.iter().map(|(place, value)| {
             let value = value.as_ref().map_or(0, |value| value.len());
-            key.len().saturating_add(value) as u64
+            place.key.len().saturating_add(value) as u64
         });
         lengths.fold(0, u64::saturating_add)
     }
@@ -57,7 +57,7 @@ impl<'a> Batch<'a> {
         let mut batch =
             fjall::OwnedWriteBatch::with_capacity(self.store.db.clone(), self.changes.len())
                 .durability(Some(PersistMode::SyncData));
-        for ((space, key), value) in self.changes {
+        for (Place { space, key }, value) in self.changes {
             let keyspace = self.store.space(space);
             match value {
                 Some(value) => batch.insert(keyspace, key, value),
@@ -115,6 +115,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes one of a task's texts.
+    #[inline]
     pub fn put_text(&mut self, id: TaskId, kind: Text, text: &str) {
         self.put_in_pieces(&keys::text(id, kind), text);
     }
@@ -275,22 +276,30 @@ impl<'a> Batch<'a> {
         Ok(found)
     }
 
+    #[inline]
     pub(super) fn write(&mut self, space: Space, key: impl Into<Slice>, value: &[u8]) {
         self.share(space, key, Slice::from(value));
     }
 
     /// Writes a row whose value is not copied.
+    #[inline]
     pub(super) fn share(&mut self, space: Space, key: impl Into<Slice>, value: Slice) {
-        self.changes.insert((space, key.into()), Some(value));
+        let key = key.into();
+        self.changes.insert(Place { space, key }, Some(value));
     }
 
     pub(super) fn remove(&mut self, space: Space, key: impl Into<Slice>) {
-        self.changes.insert((space, key.into()), None);
+        let key = key.into();
+        self.changes.insert(Place { space, key }, None);
     }
 
     pub(super) fn read(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, Error> {
         // A batch is small, so building the key to look it up costs less than a second map.
-        match self.changes.get(&(space, Slice::from(key))) {
+        let place = Place {
+            space,
+            key: Slice::from(key),
+        };
+        match self.changes.get(&place) {
             Some(changed) => Ok(changed.clone()),
             None => self.store.get(space, key),
         }
@@ -299,9 +308,8 @@ impl<'a> Batch<'a> {
     /// Rows with keys from `from` to `to`, both included, in order.
     pub(super) fn range(&self, space: Space, from: Slice, to: Slice) -> Merged<'_> {
         let disk = self.store.space(space).range(from.clone()..=to.clone());
-        let changed = self
-            .changes
-            .range((Bound::Included((space, from)), Bound::Included((space, to))));
+        let [from, to] = [from, to].map(|key| Place { space, key });
+        let changed = self.changes.range(from..=to);
         Merged {
             #[cfg(test)]
             faults: self.store.faults.clone(),
@@ -352,7 +360,7 @@ impl Merged<'_> {
                 (None, None) => return Ok(None),
                 (Some(_), None) => return Ok(self.next_on_disk.take()),
                 (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((on_disk, _)), Some(((_, changed), _))) => on_disk.cmp(changed),
+                (Some((on_disk, _)), Some((changed, _))) => on_disk.cmp(&changed.key),
             };
             if order == std::cmp::Ordering::Less {
                 return Ok(self.next_on_disk.take());
@@ -360,8 +368,8 @@ impl Merged<'_> {
             if order == std::cmp::Ordering::Equal {
                 self.next_on_disk = None;
             }
-            if let Some(((_, key), Some(value))) = self.changed.next() {
-                return Ok(Some((key.clone(), value.clone())));
+            if let Some((place, Some(value))) = self.changed.next() {
+                return Ok(Some((place.key.clone(), value.clone())));
             }
         }
     }

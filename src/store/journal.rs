@@ -169,7 +169,7 @@ pub(super) fn journals(rows: &Path) -> Result<Vec<PathBuf>, Error> {
             journals.push((number, path));
         }
     }
-    journals.sort();
+    journals.sort_unstable();
     // The engine numbers them without gaps and deletes the oldest first.
     for ((number, _), (next, path)) in journals.iter().zip(journals.iter().skip(1)) {
         if number.checked_add(1) != Some(*next) {

@@ -129,6 +129,7 @@ pub(super) const LANES: &[u8] = b"l";
 pub(super) const WORKERS: &[u8] = b"w";
 
 /// `texts`: id, kind.
+#[inline]
 pub(super) fn text(id: TaskId, kind: Text) -> Slice {
     joined(&[id.0.as_bytes(), &[kind.tag()]])
 }

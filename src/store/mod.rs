@@ -25,6 +25,7 @@ mod import;
 mod journal;
 pub mod keys;
 mod payload;
+mod place;
 pub mod properties;
 mod reclaim;
 pub mod record;

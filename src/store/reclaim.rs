@@ -87,7 +87,7 @@ impl Store {
         let mut tasks = Living::new(&snapshot, &self.tasks);
         let mut events = Living::new(&snapshot, &self.events);
         let mut by_first: Vec<&mut Table> = tables.iter_mut().collect();
-        by_first.sort_by(|a, b| a.first.cmp(&b.first));
+        by_first.sort_unstable_by(|a, b| a.first.cmp(&b.first));
         for table in by_first {
             let ids = (table.first.get(..ID_LENGTH), table.last.get(..ID_LENGTH));
             if let (Some(low), Some(high)) = ids {

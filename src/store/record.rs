@@ -4,11 +4,14 @@
 //! earlier version into those of the new one. Old versions are never removed, and `tests/fixtures`
 //! keeps a data directory of each. Nothing here may panic on what it reads.
 
+mod bytes;
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::bytes::RowBytes;
 use super::Error;
 use crate::clock::Timestamp;
 use crate::event;
@@ -27,9 +30,6 @@ pub trait Row: Serialize + DeserializeOwned {
         None
     }
 }
-
-/// As long as most rows are, so that they need not grow while they are written.
-const ROW_BYTES: usize = 256;
 
 /// Number of a worker in rows: names are long and rows are many.
 pub type LaneNumber = u32;
@@ -339,11 +339,9 @@ impl Row for ClockRecord {}
 
 /// `row` as bytes of the version that is written.
 pub fn encode<T: Row>(row: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(ROW_BYTES);
-    bytes.push(T::VERSION);
     // A Vec takes whatever it is given, so this cannot fail; an empty row would be refused when
     // it is read.
-    postcard::to_extend(row, bytes).unwrap_or_default()
+    postcard::serialize_with_flavor(row, RowBytes::of_version(T::VERSION)).unwrap_or_default()
 }
 
 /// Reads the row that `bytes` hold; `place` names it in the error.

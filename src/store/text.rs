@@ -26,6 +26,7 @@ pub(super) fn pieces(bytes: u64) -> u32 {
 }
 
 /// The key of one of a text's rows, given that of the text.
+#[inline]
 pub(super) fn key_of(text: &[u8], number: u32) -> Slice {
     match number {
         0 => Slice::from(text),

@@ -147,6 +147,7 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "this is the one place that reads time"
     )]
+    #[inline]
     pub fn now(&self) -> Timestamp {
         match &self.by_hand {
             Some(by_hand) => Timestamp::from_millis(by_hand.wall_ms.load(Ordering::SeqCst)),
@@ -210,6 +211,7 @@ impl SteadyClock {
     }
 
     /// The present moment.
+    #[inline]
     pub fn now(&mut self) -> Timestamp {
         let passed = if let Some(passed_ms) = self.passed_by_hand() {
             let passed = passed_ms.saturating_sub(self.read_passed_ms);

@@ -239,7 +239,7 @@ impl Following {
             let pending = self.queue.pending(entry.name());
             (number, Message::worker(&entry, pending))
         }));
-        messages.sort_by_key(|(number, _)| *number);
+        messages.sort_unstable_by_key(|(number, _)| *number);
         Ok(messages)
     }
 
@@ -252,7 +252,7 @@ impl Following {
         let mut changed: Vec<_> = numbered
             .filter(|(number, _)| self.reader.is_behind(*number) && (is_last || *number <= to))
             .collect();
-        changed.sort_by_key(|(number, _)| *number);
+        changed.sort_unstable_by_key(|(number, _)| *number);
         changed.truncate(MESSAGES_MAX + 1);
         changed
     }

@@ -86,7 +86,7 @@ pub(super) fn load(args: &Args, environment: &Environment) -> Result<Config, Err
 
     let mut secret_variables = secrets.variables();
     secret_variables.push("MECHA_API_KEY".to_owned());
-    secret_variables.sort();
+    secret_variables.sort_unstable();
     secret_variables.dedup();
     problems.or(Config {
         addr,

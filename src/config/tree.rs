@@ -132,7 +132,7 @@ pub(super) fn from_toml(table: DeTable<'_>, lines: &Lines) -> Vec<Entry> {
             (offset, entry)
         })
         .collect();
-    entries.sort_by_key(|(offset, _)| *offset);
+    entries.sort_unstable_by_key(|(offset, _)| *offset);
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 

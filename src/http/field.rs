@@ -35,6 +35,7 @@ pub(super) fn split(line: &str) -> Result<(&str, &str), Refusal> {
 }
 
 /// `value` without the white space around it (RFC 9110, 5.5).
+#[inline]
 pub(super) fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
@@ -45,6 +46,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 /// Whether `byte` may stand in a token.
+#[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -198,7 +198,7 @@ fn oldest_pending(
     running: &BTreeSet<TaskId>,
 ) -> Result<Option<Timestamp>, store::Error> {
     let mut oldest: Option<TaskId> = None;
-    lanes.sort_by_key(|lane| lane.fresh_from);
+    lanes.sort_unstable_by_key(|lane| lane.fresh_from);
     for lane in &lanes {
         if oldest.is_some_and(|known| known.0 <= lane.fresh_from) {
             break;

@@ -87,6 +87,7 @@ fn is_attribute(wanted: &Wanted, attribute: &Attribute) -> bool {
     }
 }
 
+#[inline]
 fn is_text(wanted: &Wanted, text: &str) -> bool {
     match wanted {
         Wanted::Text(wanted) => wanted == text,

@@ -34,11 +34,13 @@ impl<'t, 'p> Found<'t, 'p> {
     };
 
     /// What lies `behind` a value of a text that was checked.
+    #[inline]
     pub(super) fn new(value: Option<&'t str>, behind: &'p [Step]) -> Self {
         Self { value, behind }
     }
 
     /// The value, or the first of the elements, as a piece of the text that was given.
+    #[inline]
     pub(super) fn first(self) -> Option<&'t str> {
         if self.behind.is_empty() {
             return self.value;

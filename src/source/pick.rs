@@ -127,6 +127,7 @@ impl<'t, 'p> Picked<'t, 'p> {
     }
 
     /// What is at the path of that number.
+    #[inline]
     pub(super) fn numbered(&self, number: usize) -> Found<'t, 'p> {
         let Some((node, behind)) = self.paths.path(number) else {
             return Found::NOTHING;

@@ -32,14 +32,13 @@ pub(super) struct Key<'t> {
 
 impl Key<'_> {
     /// Calls `see` with what the key says.
+    #[inline]
     pub(super) fn read<T>(self, see: impl FnOnce(&str) -> T) -> T {
         if self.is_escaped {
             return see(&text_of(self.raw, KEY_MAX).unwrap_or_default());
         }
-        let plain = self.raw.strip_prefix('"');
-        see(plain
-            .and_then(|raw| raw.strip_suffix('"'))
-            .unwrap_or_default())
+        let quote = self.raw.len().saturating_sub(1);
+        see(self.raw.get(1..quote).unwrap_or_default())
     }
 }
 
@@ -54,6 +53,7 @@ impl<'t> Scan<'t> {
     }
 
     /// Where it is, for [`Scan::since`].
+    #[inline]
     pub(super) fn place(&self) -> usize {
         self.at
     }
@@ -66,16 +66,19 @@ impl<'t> Scan<'t> {
     }
 
     /// What was walked over since `place`.
+    #[inline]
     pub(super) fn since(&self, place: usize) -> Option<&'t str> {
         self.text.get(place..self.at)
     }
 
     /// The next byte.
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Over white space, if there is any.
+    #[inline]
     pub(super) fn space(&mut self) {
         // Mostly there is none, which one comparison tells.
         while let Some(byte @ ..=b' ') = self.peek() {
@@ -176,6 +179,7 @@ impl<'t> Scan<'t> {
     }
 
     /// Over the bracket that opens something; whether anything is in it.
+    #[inline]
     fn opens(&mut self, close: u8) -> Option<bool> {
         self.at += 1;
         self.space();
@@ -187,6 +191,7 @@ impl<'t> Scan<'t> {
     }
 
     /// Over what follows an element or a member; whether there is another one.
+    #[inline]
     fn goes_on(&mut self, close: u8) -> Option<bool> {
         self.space();
         let byte = self.peek().filter(|byte| [b',', close].contains(byte))?;
@@ -258,6 +263,7 @@ impl<'t> Scan<'t> {
         }
     }
 
+    #[inline]
     fn fail<T>(&mut self, at: usize) -> Option<T> {
         self.at = at;
         None
@@ -338,6 +344,7 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
 
 /// Has the highest bit of every byte of `word` set that is a quote, a backslash or a control
 /// character, up to the first of them: a borrow goes to the bytes behind it alone.
+#[inline]
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHEST: u64 = ONES << 7;
@@ -358,14 +365,17 @@ struct Nesting {
 }
 
 impl Nesting {
+    #[inline]
     fn is_empty(&self) -> bool {
         self.depth == 0
     }
 
+    #[inline]
     fn is_object(&self) -> bool {
         self.deepest & 1 == 1
     }
 
+    #[inline]
     fn push(&mut self, is_object: bool) {
         if self.depth > 0 && self.depth.is_multiple_of(64) {
             self.outer.push(self.deepest);
@@ -374,6 +384,7 @@ impl Nesting {
         self.depth += 1;
     }
 
+    #[inline]
     fn pop(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.deepest = if self.depth > 0 && self.depth.is_multiple_of(64) {

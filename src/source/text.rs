@@ -60,6 +60,7 @@ fn unescape_unit(digits: &str) -> Option<(char, &str)> {
 }
 
 /// The start of `text`, at most `max` bytes, whole characters.
+#[inline]
 pub(super) fn cut(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;

@@ -3,7 +3,8 @@
 //!
 //! Whoever is about to hold bytes takes a [`Permit`] for them first and keeps it as long as the
 //! bytes. BOUND: the permits given out never exceed the budget's size; waiters are served in
-//! the order in which they came, so a large one is not starved by small ones.
+//! the order in which they came, so a large one is not starved by small ones. Those who hold bytes and need more
+//! come first, the last of them before the others: so one of them comes to its end.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,10 @@ pub struct Budget {
 #[derive(Debug)]
 struct Shared {
     size: u64,
+    /// Bytes that are given out at most: all, or what is left beside a reserve.
+    room: u64,
+    /// How often a text counts: with the copy that is made of it, or once.
+    times: u64,
     pool: Mutex<Pool>,
 }
 
@@ -36,14 +41,27 @@ struct Pool {
 impl Budget {
     /// A budget of `size` bytes.
     pub fn new(size: u64) -> Self {
+        Self::counting(size, size, 1)
+    }
+
+    /// A budget of `size` bytes in which a text counts twice: with the copy that is made of it, for the
+    /// store or for an answer. An eighth is left for what counts nowhere, buffers and
+    /// the copies of what is small; a text that would need it gets all the rest.
+    pub fn with_copies(size: u64) -> Self {
+        Self::counting(size, size - size / 8, 2)
+    }
+
+    fn counting(size: u64, room: u64, times: u64) -> Self {
         let pool = Pool {
-            free: size,
+            free: room,
             waiters: VecDeque::new(),
             next_ticket: 0,
         };
         Self {
             shared: Arc::new(Shared {
                 size,
+                room,
+                times,
                 pool: Mutex::new(pool),
             }),
         }
@@ -54,9 +72,16 @@ impl Budget {
         self.shared.size
     }
 
-    /// Bytes that nobody holds.
+    /// What a text of `bytes` bytes takes: as much, or twice as much where copies count, but never more
+    /// than there is, if it fits once.
+    pub fn counted(&self, bytes: u64) -> u64 {
+        self.shared.counted(bytes)
+    }
+
+    /// Bytes that nobody holds, those of the reserve among them.
     pub fn free(&self) -> u64 {
-        self.shared.lock().free
+        let reserve = self.shared.size.saturating_sub(self.shared.room);
+        self.shared.lock().free.saturating_add(reserve)
     }
 
     /// A permit for nothing yet, to be grown as bytes come in.
@@ -69,8 +94,20 @@ impl Budget {
 
     /// A permit for `bytes`, or `None` when they are not free at the moment.
     pub fn try_acquire(&self, bytes: u64) -> Option<Permit> {
+        self.try_in(Place::Behind, self.shared.within_room(bytes))
+    }
+
+    /// A permit for `bytes`, waited for as long as it takes. `None` at once when the budget could
+    /// never give so many.
+    pub async fn acquire(&self, bytes: u64) -> Option<Permit> {
+        self.acquire_in(Place::Behind, self.shared.within_room(bytes))
+            .await
+    }
+
+    fn try_in(&self, place: Place, bytes: u64) -> Option<Permit> {
         let mut pool = self.shared.lock();
-        if pool.waiters.is_empty() && pool.free >= bytes {
+        let is_next = place == Place::Front || pool.waiters.is_empty();
+        if is_next && pool.free >= bytes {
             pool.free -= bytes;
             drop(pool);
             return Some(Permit {
@@ -81,16 +118,14 @@ impl Budget {
         None
     }
 
-    /// A permit for `bytes`, waited for as long as it takes. `None` at once when the budget could
-    /// never give so many.
-    pub async fn acquire(&self, bytes: u64) -> Option<Permit> {
+    async fn acquire_in(&self, place: Place, bytes: u64) -> Option<Permit> {
         if bytes > self.shared.size {
             return None;
         }
-        if let Some(permit) = self.try_acquire(bytes) {
+        if let Some(permit) = self.try_in(place, bytes) {
             return Some(permit);
         }
-        let turn = Turn::take(&self.shared);
+        let turn = Turn::take(&self.shared, place);
         loop {
             let listener = turn.event.listen();
             if turn.try_finish(bytes) {
@@ -105,10 +140,20 @@ impl Budget {
 
     /// A permit for `bytes`, waited for at most `patience`; `None` when they did not become free.
     pub async fn acquire_within(&self, bytes: u64, patience: Duration) -> Option<Permit> {
-        if let Some(permit) = self.try_acquire(bytes) {
+        self.acquire_in_within(Place::Behind, self.shared.within_room(bytes), patience)
+            .await
+    }
+
+    async fn acquire_in_within(
+        &self,
+        place: Place,
+        bytes: u64,
+        patience: Duration,
+    ) -> Option<Permit> {
+        if let Some(permit) = self.try_in(place, bytes) {
             return Some(permit);
         }
-        self.acquire(bytes)
+        self.acquire_in(place, bytes)
             .or(async {
                 Timer::after(patience).await;
                 None
@@ -122,9 +167,23 @@ impl Shared {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is given for `bytes`: what fits, but not beside the reserve, gets all the rest.
+    fn within_room(&self, bytes: u64) -> u64 {
+        if bytes <= self.size {
+            bytes.min(self.room)
+        } else {
+            bytes
+        }
+    }
+
+    fn counted(&self, bytes: u64) -> u64 {
+        let all = bytes.saturating_mul(self.times);
+        self.within_room(all.min(self.size.max(bytes)))
+    }
+
     fn give_back(&self, bytes: u64) {
         let mut pool = self.lock();
-        pool.free = pool.free.saturating_add(bytes).min(self.size);
+        pool.free = pool.free.saturating_add(bytes).min(self.room);
         pool.wake_first();
     }
 }
@@ -137,6 +196,16 @@ impl Pool {
     }
 }
 
+/// Where somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In front of all others: who holds bytes and needs more. Were they served in turn, each could hold a part
+    /// and none come to its end.
+    Front,
+    /// Behind all others.
+    Behind,
+}
+
 /// A place among the waiters, given up on drop.
 struct Turn<'a> {
     shared: &'a Shared,
@@ -145,12 +214,16 @@ struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    fn take(shared: &'a Shared) -> Self {
+    fn take(shared: &'a Shared, place: Place) -> Self {
         let event = Arc::new(Event::new());
         let mut pool = shared.lock();
         let ticket = pool.next_ticket;
         pool.next_ticket = pool.next_ticket.wrapping_add(1);
-        pool.waiters.push_back((ticket, Arc::clone(&event)));
+        let waiter = (ticket, Arc::clone(&event));
+        match place {
+            Place::Front => pool.waiters.push_front(waiter),
+            Place::Behind => pool.waiters.push_back(waiter),
+        }
         drop(pool);
         Self {
             shared,
@@ -195,12 +268,41 @@ impl Permit {
         self.bytes
     }
 
-    /// Adds `bytes`, waiting at most `patience`; `false` when they did not become free.
+    /// What a text of `bytes` bytes takes, as [`Budget::counted`] has it.
+    pub fn counted(&self, bytes: u64) -> u64 {
+        self.shared.counted(bytes)
+    }
+
+    /// Bytes of a text for which this permit is enough.
+    pub fn covered(&self) -> u64 {
+        if self.bytes >= self.shared.room {
+            self.shared.size
+        } else {
+            self.bytes / self.shared.times
+        }
+    }
+
+    /// Adds `bytes`, waiting at most `patience`, before those who hold none; `false` when they did not become free.
     pub async fn grow_within(&mut self, bytes: u64, patience: Duration) -> bool {
+        let wanted = self.bytes.saturating_add(bytes);
+        let bytes = if wanted <= self.shared.size {
+            self.shared.within_room(wanted).saturating_sub(self.bytes)
+        } else {
+            bytes
+        };
+        // Who has all there is waits for nobody.
+        if bytes == 0 {
+            return true;
+        }
         let budget = Budget {
             shared: Arc::clone(&self.shared),
         };
-        match budget.acquire_within(bytes, patience).await {
+        let place = if self.bytes > 0 {
+            Place::Front
+        } else {
+            Place::Behind
+        };
+        match budget.acquire_in_within(place, bytes, patience).await {
             Some(mut more) => {
                 self.bytes += std::mem::take(&mut more.bytes);
                 true
@@ -255,6 +357,28 @@ mod tests {
     }
 
     #[test]
+    fn a_text_counts_with_its_copy_and_never_more_than_there_is() {
+        for (budget, bytes, counted) in [
+            (Budget::new(10), 4, 4),
+            (Budget::with_copies(80), 4, 8),
+            (Budget::with_copies(80), 35, 70),
+            (Budget::with_copies(80), 36, 70),
+            (Budget::with_copies(80), 80, 70),
+            (Budget::with_copies(80), 81, 81),
+        ] {
+            assert_eq!(budget.counted(bytes), counted);
+            let permit = budget.try_acquire(counted);
+            assert_eq!(permit.is_some(), bytes <= budget.size());
+            if let Some(mut permit) = permit {
+                assert!(permit.covered() >= bytes);
+                let rest = budget.size() - permit.bytes();
+                assert!(smol::block_on(permit.grow_within(rest, Duration::ZERO)));
+                assert_eq!(permit.covered(), budget.size());
+            }
+        }
+    }
+
+    #[test]
     fn waiters_are_served_in_order() {
         smol::block_on(async {
             let budget = Budget::new(10);
@@ -271,6 +395,27 @@ mod tests {
             let large = poll_once(&mut large).await.flatten().unwrap();
             assert_eq!(large.bytes(), 9);
             assert!(poll_once(&mut small).await.flatten().is_some());
+        });
+    }
+
+    #[test]
+    fn who_holds_bytes_and_needs_more_comes_first() {
+        smol::block_on(async {
+            let budget = Budget::new(10);
+            let patience = Duration::from_secs(20);
+            let mut first = budget.try_acquire(4).unwrap();
+            let mut second = budget.try_acquire(4).unwrap();
+            let mut newcomer = Box::pin(budget.acquire(3));
+            assert!(poll_once(&mut newcomer).await.is_none());
+            assert!(second.grow_within(1, patience).await);
+            let mut more = Box::pin(first.grow_within(2, patience));
+            assert!(poll_once(&mut more).await.is_none());
+            second.shrink_to(4);
+            assert_eq!(poll_once(&mut more).await, Some(true));
+            drop(more);
+            assert!(poll_once(&mut newcomer).await.is_none());
+            drop(first);
+            assert!(poll_once(&mut newcomer).await.flatten().is_some());
         });
     }
 

@@ -98,7 +98,7 @@ async fn attempt_to_end(lane: &Lane, worker: &Worker, claim: &mut Claim) -> End 
     let bytes = claim.bytes();
     // Who has to ask for a little more later stands behind others who wait for much, and they for him.
     // What is larger than the budget stays so, and is refused.
-    let with_request = bytes.saturating_add(REQUEST_BYTES);
+    let with_request = shared.budget.counted(bytes.saturating_add(REQUEST_BYTES));
     let needed = with_request.min(shared.budget.size()).max(bytes);
     let waited = async { Ok(shared.budget.acquire(needed).await) }
         .or(async {

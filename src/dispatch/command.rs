@@ -83,7 +83,7 @@ pub(super) async fn run<S>(
     let feed = feed(streams.stdin, order);
     let end = watch(&group, feed, &mut output, &mut tail, timeout, stop).await;
     if matches!(end, End::Exited) {
-        return Ok(finish(group, output, tail, budget).await);
+        return Ok(finish(group, output, tail).await);
     }
     end_group(group, &mut output, &mut tail).await;
     match end {
@@ -223,7 +223,6 @@ async fn finish(
     group: Group<'_>,
     mut output: Output<Async<ChildStdout>>,
     mut tail: Tail<Async<ChildStderr>>,
-    budget: &Budget,
 ) -> Outcome {
     group.signal(Signal::KILL);
     let status = match group.reap() {
@@ -237,7 +236,7 @@ async fn finish(
     match output.read_ready().await {
         Ok(()) => {
             let (written, permit) = output.into_parts();
-            match output::into_result(written, permit, budget).await {
+            match output::into_result(written, permit).await {
                 Ok((result, permit)) => Outcome::Completed { result, permit },
                 Err(Overrun::TooLarge) => too_large(),
                 Err(Overrun::NoMemory) => Outcome::NoMemory,

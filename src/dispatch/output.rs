@@ -10,14 +10,13 @@ use serde::{Serialize, Serializer};
 
 use super::capture::{BUDGET_PATIENCE, OUTPUT_MAX, Overrun, bytes_owed};
 use super::json_object;
-use crate::budget::{Budget, Permit};
+use crate::budget::Permit;
 
 /// The result that `written` is or becomes, and the budget's permit for it; `permit` is that for
 /// `written`.
 pub(super) async fn into_result(
     written: Vec<u8>,
     mut permit: Permit,
-    budget: &Budget,
 ) -> Result<(String, Permit), Overrun> {
     if json_object::parse(&written).is_ok() {
         // The text was checked a line ago; taking the buffer over spares a copy.
@@ -37,13 +36,18 @@ pub(super) async fn into_result(
     if !is_counted || length.0 > OUTPUT_MAX {
         return Err(Overrun::TooLarge);
     }
-    let permit = budget
-        .acquire_within(bytes_owed(length.0), BUDGET_PATIENCE)
+    // As it was written, and as it becomes.
+    if !permit
+        .grow_within(bytes_owed(length.0), BUDGET_PATIENCE)
         .await
-        .ok_or(Overrun::NoMemory)?;
+    {
+        return Err(Overrun::NoMemory);
+    }
     let mut result = Vec::with_capacity(length.0);
     serde_json::to_writer(&mut result, &document).map_err(|_| Overrun::TooLarge)?;
     let result = String::from_utf8(result).map_err(|_| Overrun::TooLarge)?;
+    drop(written);
+    permit.shrink_to(bytes_owed(result.len()));
     Ok((result, permit))
 }
 
@@ -90,11 +94,11 @@ impl io::Write for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
 
     fn result(written: &[u8]) -> Result<String, Overrun> {
         let budget = Budget::new(64 << 20);
-        smol::block_on(into_result(written.to_vec(), budget.empty(), &budget))
-            .map(|(result, _)| result)
+        smol::block_on(into_result(written.to_vec(), budget.empty())).map(|(result, _)| result)
     }
 
     #[test]
@@ -134,13 +138,12 @@ mod tests {
     fn a_result_is_taken_from_the_budget() {
         let budget = Budget::new(1 << 20);
         let written = vec![b'"'; 100_000];
-        let (result, permit) =
-            smol::block_on(into_result(written, budget.empty(), &budget)).unwrap();
+        let (result, permit) = smol::block_on(into_result(written, budget.empty())).unwrap();
         assert_eq!(result.len(), 200_000 + 13);
         assert_eq!(permit.bytes(), 200_013 - 65_536);
         let white_space = [b"{}".to_vec(), vec![b' '; 200_000]].concat();
         let permit = budget.try_acquire(200_002 - 65_536).unwrap();
-        let (result, permit) = smol::block_on(into_result(white_space, permit, &budget)).unwrap();
+        let (result, permit) = smol::block_on(into_result(white_space, permit)).unwrap();
         assert_eq!((result.as_str(), permit.bytes()), ("{}", 0));
     }
 }

@@ -73,7 +73,7 @@ async fn read_wanted(
         Framing::None | Framing::Length(0) => Ok((Vec::new(), budget.empty())),
         Framing::Length(length) if length > limit => Err(too_large(limit).into()),
         Framing::Length(length) => {
-            let acquiring = budget.acquire_within(length, timing.budget);
+            let acquiring = budget.acquire_within(budget.counted(length), timing.budget);
             let permit = wire.deadline.guard(Phase::Ended, acquiring).await?;
             let mut permit = permit.ok_or_else(|| overloaded(timing))?;
             go_on(wire, incoming, timing).await?;
@@ -127,18 +127,18 @@ async fn read_fixed(
     let mut pace = Pace::new(timing);
     while body.len() < length {
         if pace.spent() >= timing.reservation {
-            permit.shrink_to(body.capacity() as u64);
+            permit.shrink_to(permit.counted(body.capacity() as u64));
         }
         let left = length - body.len();
         if body.len() == body.capacity() {
             // BOUND: doubles with what has arrived, and ends with what was announced.
             let more = left.min(body.len().max(BODY_READ_MIN));
-            let needed = (body.len() + more) as u64;
+            let needed = permit.counted((body.len() + more) as u64);
             pace.grow(wire, permit, needed).await?;
             body.reserve_exact(more);
         }
         // Memory that is kept and not filled is given back when its time is over.
-        let is_kept = permit.bytes() > body.capacity() as u64;
+        let is_kept = permit.bytes() > permit.counted(body.capacity() as u64);
         let patience = pace.patience(body.len());
         let kept_for = timing.reservation.saturating_sub(pace.spent());
         let ends_keeping = is_kept && kept_for < patience;
@@ -192,10 +192,12 @@ async fn read_chunked(
                 if needed > limit {
                     return Err(too_large(limit).into());
                 }
-                if needed > permit.bytes() {
+                let covered = permit.covered();
+                if needed > covered {
                     // What is needed, and with a body that is large already, some more.
-                    let step = held.min(PERMIT_STEP).min(limit - permit.bytes());
-                    let wanted = permit.bytes().saturating_add(step).max(needed);
+                    let step = held.min(PERMIT_STEP).min(limit.saturating_sub(covered));
+                    let wanted = covered.saturating_add(step).max(needed);
+                    let wanted = permit.counted(wanted);
                     pace.grow(wire, &mut permit, wanted).await?;
                 }
                 let data = wire.inbox.get(at..at + length);
@@ -205,7 +207,7 @@ async fn read_chunked(
             Step::End => {
                 wire.inbox.drain(..at);
                 wire.deadline.clear();
-                permit.shrink_to(held);
+                permit.shrink_to(permit.counted(held));
                 body.shrink_to_fit();
                 return Ok((body, permit));
             }

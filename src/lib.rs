@@ -33,6 +33,7 @@ pub mod dispatch;
 pub mod drain;
 pub mod event;
 pub mod feed;
+pub mod footprint;
 pub mod http;
 pub mod id;
 pub mod logging;

@@ -8,6 +8,7 @@
 //! nor for the queue nor for another place. So whoever waits for the place may hold memory of the
 //! budget: who has the place needs none. Smaller texts never wait for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use smol::lock::Semaphore;
@@ -16,11 +17,16 @@ use smol::lock::Semaphore;
 pub const INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// BOUND: work on so many bytes is done beside others, one on each thread for what takes long; on
-/// more, alone.
-const SHARED_BYTES_MAX: usize = 1 << 20;
+/// more, alone. Less on a small host.
+static SHARED_BYTES_MAX: AtomicUsize = AtomicUsize::new(1 << 20);
 
 /// The place for the largest texts.
 static PLACE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+
+/// Has work on more than `bytes` bytes done alone from now on.
+pub fn alone_beyond(bytes: usize) {
+    SHARED_BYTES_MAX.store(bytes, Ordering::Relaxed);
+}
 
 /// Does `work` on texts of `bytes` bytes. A caller who is gone meanwhile leaves it to come to its end
 /// and keep its place until then.
@@ -28,7 +34,7 @@ pub async fn run<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Sen
     if bytes <= INLINE_BYTES_MAX {
         return work();
     }
-    if bytes <= SHARED_BYTES_MAX {
+    if bytes <= SHARED_BYTES_MAX.load(Ordering::Relaxed) {
         return smol::unblock(work).await;
     }
     let place = PLACE.acquire_arc().await;
@@ -43,14 +49,14 @@ pub async fn run<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Sen
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use smol::future::{FutureExt, poll_once, zip};
 
     use super::*;
 
-    const LARGE: usize = SHARED_BYTES_MAX + 1;
+    const SHARED: usize = 1 << 20;
+    const LARGE: usize = SHARED + 1;
 
     #[test]
     fn large_texts_come_one_by_one_and_small_ones_pass_them() {
@@ -73,7 +79,7 @@ mod tests {
             let mut second = Box::pin(run(LARGE, move || count(&seen)));
             assert!(poll_once(&mut second).await.is_none());
             assert_eq!(run(INLINE_BYTES_MAX, || 7).await, 7);
-            assert_eq!(run(SHARED_BYTES_MAX, || 8).await, 8);
+            assert_eq!(run(SHARED, || 8).await, 8);
             assert_eq!(at_once.load(Ordering::SeqCst), 1, "the second waits");
             // One that gives up lets the others pass.
             let mut third = Box::pin(run(LARGE, || 9));

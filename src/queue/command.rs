@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::inbox::GROUP_BYTES_MAX;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, Event, EventId};
@@ -12,6 +11,9 @@ use crate::store::record::TaskRecord;
 use crate::store::{ATTEMPTS_BYTES_MAX, Payload};
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
+
+/// What a text counts that is not read yet: more than any commit of several has.
+const UNKNOWN_TEXT_BYTES: usize = (2 << 20) + 1;
 
 /// One step of a task or a worker. Check and change are one step: nothing comes in between.
 #[derive(Clone, Debug)]
@@ -121,7 +123,7 @@ impl Command {
                 Decision::Skip { .. } | Decision::Fail { .. } => 0,
             },
             // Its prompt is read when it is carried out, and may be as large as any.
-            Self::Approve(_) => GROUP_BYTES_MAX + 1,
+            Self::Approve(_) => UNKNOWN_TEXT_BYTES,
             _ => 0,
         }
     }

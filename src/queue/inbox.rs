@@ -17,10 +17,6 @@ use crate::budget::Permit;
 /// Commands in one commit.
 const GROUP_MAX: usize = 1_024;
 
-/// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
-/// the engine holds them beside what `limits.memory` counts.
-pub(super) const GROUP_BYTES_MAX: usize = 2 << 20;
-
 /// Commands in a group from which on there are many who ask at once.
 const CROWD: usize = 4;
 
@@ -62,6 +58,9 @@ pub(super) enum Reply {
 /// Commands on their way to the writer.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
+    /// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
+    /// the engine holds them beside what `limits.memory` counts.
+    group_bytes_max: usize,
     state: Mutex<InboxState>,
     arrived: Condvar,
     /// The writer has ended, or the store has failed.
@@ -79,6 +78,14 @@ struct InboxState {
 }
 
 impl Inbox {
+    /// One whose groups have so many bytes of text at most, or one command that has more.
+    pub(super) fn new(group_bytes_max: usize) -> Self {
+        Self {
+            group_bytes_max,
+            ..Self::default()
+        }
+    }
+
     /// Hands a command to the writer.
     pub(super) fn send(&self, request: Request) -> Result<(), Error> {
         let mut state = self.lock();
@@ -161,7 +168,7 @@ impl Inbox {
         for request in state.requests.iter().take(GROUP_MAX) {
             bytes += request.command.text_bytes();
             // The first is always taken: what is left in front is never too large to go on.
-            if bytes > GROUP_BYTES_MAX && count > 0 {
+            if bytes > self.group_bytes_max && count > 0 {
                 break;
             }
             count += 1;

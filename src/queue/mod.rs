@@ -35,6 +35,7 @@ mod reclaimer;
 mod retention;
 mod tasks;
 mod watchdog;
+mod write_out;
 mod writer;
 
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl Queue {
                  last time and run again"
             ),
         }
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(store.footprint().group));
         let board = Arc::new(Board::open(&core));
         let threads = |source| store::Error::Io {
             action: "start a thread".to_owned(),

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use log::error;
 use smol::channel::{Sender, TrySendError};
@@ -21,16 +20,12 @@ use super::core::{Core, Effects};
 use super::inbox::{Inbox, Reply, Request, refuse};
 use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
+use super::write_out::{self, wait_for_engine};
+use crate::budget::Permit;
 use crate::clock::monotonic;
 use crate::drain::{Cause, Drain};
 use crate::feed::Feed;
 use crate::store::{self, Store};
-
-/// A pause between two looks at whether the engine has written out what it holds.
-const ENGINE_PAUSE: Duration = Duration::from_millis(2);
-
-/// Looks at it between two looks for its failure.
-const ENGINE_LOOKS: u32 = 128;
 
 /// Who is told of what a group did, as soon as it is durable.
 pub(super) struct Told {
@@ -143,12 +138,16 @@ impl Writer {
 
     fn carry_out(&mut self, group: Vec<Request>) -> Result<(), store::Error> {
         let mut answers = Vec::with_capacity(group.len());
+        // Stand for the group's bytes while they are in memory.
+        let mut permits = Vec::new();
         let bytes = group
             .iter()
             .map(|request| request.command.text_bytes())
             .sum();
         let committed = match self.wait_for_engine(bytes) {
-            Ok(()) => self.commit(group, &mut answers),
+            Ok(()) => self
+                .commit(group, &mut answers, &mut permits)
+                .and_then(|()| self.write_out(&mut answers)),
             Err(failure) => {
                 let unheard = group.into_iter().map(|request| request.reply);
                 answers.extend(unheard.map(|reply| (reply, Err(Error::StoreFailed))));
@@ -163,6 +162,8 @@ impl Writer {
             }
             return Err(failure);
         }
+        // Given back before anybody is told, so that a submitter has his own again.
+        drop(permits);
         let mut effects = self.core.take_effects();
         self.board.update(&effects);
         self.feed.publish(std::mem::take(&mut effects.changes));
@@ -182,43 +183,37 @@ impl Writer {
     }
 
     /// Waits until the engine has so little in memory that `bytes` more may join it.
-    ///
-    /// It waits for the engine's own thread alone, which needs nothing of ours: neither memory of the
-    /// budget nor the writer. When that thread has died, the wait ends with the failure.
     fn wait_for_engine(&self, bytes: usize) -> Result<(), store::Error> {
         if !self.store.is_behind(bytes) {
             return Ok(());
         }
         self.watch.begin(Vec::new());
-        let mut looks = 0_u32;
-        let waited = loop {
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(ENGINE_LOOKS) {
-                let failed = self.store.check_engine();
-                if failed.is_err() {
-                    break failed;
-                }
-            }
-            if !self.store.is_behind(bytes) {
-                break Ok(());
-            }
-            thread::sleep(ENGINE_PAUSE);
-        };
+        let waited = wait_for_engine(&self.store, || !self.store.is_behind(bytes));
         self.watch.done();
         waited
+    }
+
+    /// On a small host, has many texts written out before anybody is told and their permits are given back.
+    fn write_out(&mut self, answers: &mut Vec<(Reply, Answer)>) -> Result<(), store::Error> {
+        if !write_out::is_wanted(&self.store) {
+            return Ok(());
+        }
+        self.watch.begin(std::mem::take(answers));
+        let written = write_out::write_out(&mut self.core, &self.store);
+        *answers = self.watch.done();
+        written
     }
 
     fn commit(
         &mut self,
         group: Vec<Request>,
         answers: &mut Vec<(Reply, Answer)>,
+        permits: &mut Vec<Arc<Permit>>,
     ) -> Result<(), store::Error> {
         self.core.turn_minute();
         let store = self.store.clone();
         let mut batch = store.batch();
         let mut group = group.into_iter();
-        // Given back before anybody is told, so that a submitter has his own again.
-        let mut permits = Vec::new();
         while let Some(request) = group.next() {
             let Request {
                 command,

@@ -13,10 +13,6 @@ use smol::{Executor, future};
 /// More threads than this win nothing.
 const THREADS_MAX: usize = 4;
 
-/// Threads for what takes long: names to look up, large bodies, rules that somebody asks about. More
-/// than there are cores, because a name may take seconds.
-const BLOCKING_THREADS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-
 /// Threads that run an executor.
 pub(super) struct Threads {
     /// Dropped to stop them.
@@ -25,9 +21,12 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts one thread for each core but one, four at most.
-    pub(super) fn start(executor: &Arc<Executor<'static>>) -> io::Result<Self> {
-        blocking::set_max_blocking_threads(BLOCKING_THREADS);
+    /// Starts one thread for each core but one, four at most. What takes long has `blocking` threads.
+    pub(super) fn start(
+        executor: &Arc<Executor<'static>>,
+        blocking: NonZeroUsize,
+    ) -> io::Result<Self> {
+        blocking::set_max_blocking_threads(blocking);
         let (running, stopped) = bounded::<()>(1);
         // One core is for the writer and the matcher. Two threads on two cores wake each other with
         // every request and take turns with the writer.

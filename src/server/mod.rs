@@ -26,8 +26,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dispatch::{self, Dispatcher};
 use crate::drain::{Cause, Drain};
+use crate::footprint::Footprint;
 use crate::http;
 use crate::matcher::{self, Matcher};
+use crate::offload;
 use crate::queue::{self, Queue};
 use crate::source::Source;
 use crate::store::{self, Store};
@@ -110,7 +112,7 @@ impl Server {
         executor::raise_open_files();
         let addr = config.addr;
         let listener = http::Server::bind(addr).map_err(|source| Error::Bind { addr, source })?;
-        let store = Store::open(&config.data)?;
+        let store = Store::open_within(&config.data, Footprint::of(config.limits.memory))?;
         let drain = Drain::new();
         let settings = queue_settings(&config);
         let queue = Queue::open(store.clone(), Clock::system(), settings, drain.clone())?;
@@ -138,10 +140,17 @@ impl Server {
     pub fn run(self, reload: Reload) -> Result<(), Error> {
         let signals = [Signal::Term, Signal::Int, Signal::Hup];
         let mut signals = Signals::new(signals).map_err(Error::System)?;
+        let footprint = *self.store.footprint();
+        offload::alone_beyond(footprint.alone_beyond);
         let executor = Arc::new(Executor::new());
-        let threads = Threads::start(&executor).map_err(Error::System)?;
+        let threads =
+            Threads::start(&executor, footprint.blocking_threads).map_err(Error::System)?;
         let roster = smol::block_on(workers::fill(&self.config, &self.queue));
-        let budget = Budget::new(self.config.limits.memory);
+        let budget = if footprint.is_small {
+            Budget::with_copies(self.config.limits.memory)
+        } else {
+            Budget::new(self.config.limits.memory)
+        };
         let dispatcher = Dispatcher::start(dispatch::Parts {
             executor: Arc::clone(&executor),
             roster: roster.clone(),

@@ -11,9 +11,6 @@ use fjall::{Database, KeyspaceCreateOptions};
 
 use super::Error;
 
-/// Cache of blocks and index blocks.
-const CACHE_BYTES: u64 = 8 << 20;
-
 /// Tables of this size are compacted without long pauses on a small disk.
 const TABLE_BYTES: u64 = 8 << 20;
 
@@ -23,14 +20,15 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// File handles that the engine keeps open.
 const CACHED_FILES: usize = 64;
 
-/// Opens the engine's database in `rows`, which belongs to the data directory `dir`. It has one
-/// background worker, or none: then nothing is written out and no tables are merged.
+/// Opens the engine's database in `rows`, which belongs to the data directory `dir`. It has `cache` bytes for
+/// blocks and index blocks, and one background worker, or none: then nothing is written out and no tables
+/// are merged.
 ///
 /// BOUND: one worker cannot meet the full message channel that stalls it, because `rotate` is
 /// called by the writer and not posted as a message.
-pub(super) fn open(rows: &Path, dir: &Path, workers: usize) -> Result<Database, Error> {
+pub(super) fn open(rows: &Path, dir: &Path, workers: usize, cache: u64) -> Result<Database, Error> {
     let builder = Database::builder(rows)
-        .cache_size(CACHE_BYTES)
+        .cache_size(cache)
         .worker_threads_unchecked(workers)
         .max_cached_files(Some(CACHED_FILES))
         .max_journaling_size(JOURNAL_BYTES_MAX);

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{Error, SCHEMA_VERSION, SPACES, Space, Store, engine, journal};
 use crate::backup::Row;
+use crate::footprint::Footprint;
 
 /// The longest key that the engine takes.
 const KEY_BYTES_MAX: usize = 65_535;
@@ -152,7 +153,9 @@ fn create(dir: &Path) -> Result<Store, Error> {
     let rows = dir.join("store");
     super::directory::create(&rows)?;
     let lock = journal::lock(dir)?;
-    Store::over(engine::open(&rows, dir, 1)?, dir, lock)
+    let footprint = Footprint::default();
+    let db = engine::open(&rows, dir, 1, footprint.cache)?;
+    Store::over(db, dir, lock, footprint)
 }
 
 impl Imported {

@@ -24,6 +24,7 @@ pub(crate) mod faults;
 mod import;
 mod journal;
 pub mod keys;
+mod memtables;
 mod payload;
 mod place;
 pub mod properties;
@@ -38,9 +39,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fjall::{
-    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
-};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice};
 
 pub use attempts::{
     ATTEMPTS_BYTES_MAX, ATTEMPTS_MAX, AttemptsRecord, ERROR_BYTES_MAX, EndedAttempt, Ending,
@@ -54,6 +53,7 @@ pub use payload::Payload;
 pub use snapshot::{Listed, Listing, Snapshot};
 
 use self::engine::{index_options, opening, row_options, text_options};
+use crate::footprint::Footprint;
 use crate::id::Id;
 
 /// The schema that is written; a higher one is refused.
@@ -61,19 +61,6 @@ pub(crate) const SCHEMA_VERSION: u32 = 6;
 
 /// The keyspace that a data directory has since this version of the schema.
 const EVENTS_SINCE: (&str, u32) = ("events", 2);
-
-/// A memtable of small rows is written out when it passes this.
-const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
-
-/// One of texts is written out when it passes this: what is committed at once comes on top.
-const TEXT_MEMTABLE_BYTES_MAX: u64 = 2 << 20;
-
-/// Memtables of texts that may wait to be written out while little more joins them. With one more the
-/// engine would hold up commits by pauses of 100 ms.
-const TEXT_MEMTABLES_MAX: usize = 3;
-
-/// Bytes of text of which this much at once joins no memtable that waits.
-const MANY_TEXT_BYTES: usize = 1 << 20;
 
 /// Every keyspace. A backup has its rows in this order, in which the last are the most bytes.
 const SPACES: [Space; 5] = [
@@ -118,6 +105,7 @@ pub struct Store {
     events: Keyspace,
     dir: PathBuf,
     run: u64,
+    footprint: Footprint,
     /// While a commit is under way, the rows before it.
     before_commit: Arc<Mutex<Option<fjall::Snapshot>>>,
     #[cfg(test)]
@@ -136,13 +124,18 @@ impl Store {
     /// Opens the data directory `dir`, which is created with mode 0700 where it does not exist,
     /// and begins a new run.
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_within(dir, Footprint::default())
+    }
+
+    /// Like [`Store::open`], with so much in memory.
+    pub fn open_within(dir: &Path, footprint: Footprint) -> Result<Self, Error> {
         let rows = dir.join("store");
         directory::prepare(dir, &rows)?;
         let lock = journal::lock(dir)?;
         creation::check(&rows)?;
         tables::check(&rows)?;
         let has_batches = journal::check(&rows)?;
-        let mut store = Self::open_engine(&rows, dir, has_batches, 1, lock)?;
+        let mut store = Self::open_engine(&rows, dir, has_batches, (1, footprint), lock)?;
         store.begin_run()?;
         Ok(store)
     }
@@ -152,18 +145,20 @@ impl Store {
     fn open_mirror(mirror: &Path, dir: &Path) -> Result<Self, Error> {
         let rows = mirror.join("store");
         let has_batches = journal::check(&rows)?;
-        Self::open_engine(&rows, dir, has_batches, 0, journal::lock(mirror)?)
+        let alone = (0, Footprint::default());
+        Self::open_engine(&rows, dir, has_batches, alone, journal::lock(mirror)?)
     }
 
-    /// Opens the engine over `rows`, with so many background workers. Messages name `dir`.
+    /// Opens the engine over `rows`, with so many background workers and so much in memory. Messages name
+    /// `dir`.
     fn open_engine(
         rows: &Path,
         dir: &Path,
         has_batches: bool,
-        workers: usize,
+        (workers, footprint): (usize, Footprint),
         lock: File,
     ) -> Result<Self, Error> {
-        let db = engine::open(rows, dir, workers)?;
+        let db = engine::open(rows, dir, workers, footprint.cache)?;
         let (present, missing): (Vec<_>, Vec<_>) = SPACES
             .into_iter()
             .map(Space::name)
@@ -179,11 +174,11 @@ impl Store {
                 format!("keyspace {name} is missing"),
             ));
         }
-        Self::over(db, dir, lock)
+        Self::over(db, dir, lock, footprint)
     }
 
     /// A store of the engine's keyspaces, which are made where they are missing. No run has begun.
-    fn over(db: Database, dir: &Path, lock: File) -> Result<Self, Error> {
+    fn over(db: Database, dir: &Path, lock: File, footprint: Footprint) -> Result<Self, Error> {
         let keyspace = |space: Space, options: fn() -> KeyspaceCreateOptions| {
             db.keyspace(space.name(), options)
                 .map_err(|error| opening(error, dir))
@@ -197,6 +192,7 @@ impl Store {
             db,
             dir: dir.to_owned(),
             run: 0,
+            footprint,
             before_commit: Arc::default(),
             #[cfg(test)]
             faults: faults::Faults::default(),
@@ -278,62 +274,6 @@ impl Store {
             source: errno.into(),
         })?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
-    }
-
-    /// Starts writing out memtables that are large. Called by the writer between commits. Says
-    /// whether there were any.
-    pub fn rotate(&self) -> Result<bool, Error> {
-        #[cfg(test)]
-        let failure = self.faults.meet(faults::Operation::Rotate)?;
-        let mut has_begun = false;
-        for space in SPACES {
-            let most = match space {
-                Space::Texts => TEXT_MEMTABLE_BYTES_MAX,
-                _ => MEMTABLE_BYTES_MAX,
-            };
-            let space = self.space(space);
-            if space.tree.active_memtable().size() > most {
-                has_begun |= space.rotate_memtable()?;
-            }
-        }
-        #[cfg(test)]
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        Ok(has_begun)
-    }
-
-    /// Whether so many texts wait to be written out that `bytes` more should not join them yet. Those
-    /// that wait are with the engine's worker, so this ends by itself while the worker lives.
-    pub fn is_behind(&self, bytes: usize) -> bool {
-        let waiting = self.texts.tree.sealed_memtable_count();
-        waiting >= TEXT_MEMTABLES_MAX || (waiting > 0 && bytes >= MANY_TEXT_BYTES)
-    }
-
-    /// Fails where the engine has given up writing.
-    pub fn check_engine(&self) -> Result<(), Error> {
-        if self.is_poisoned() {
-            return Err(Error::Engine(fjall::Error::Poisoned));
-        }
-        Ok(())
-    }
-
-    /// Whether memtables wait to be written out, or tables are merged.
-    pub fn has_background_work(&self) -> bool {
-        self.db.outstanding_flushes() > 0
-            || self.db.active_compactions() > 0
-            || self
-                .spaces()
-                .iter()
-                .any(|space| space.tree.sealed_memtable_count() > 0)
-    }
-
-    /// Whether the engine has given up writing because of an earlier failure.
-    pub fn is_poisoned(&self) -> bool {
-        matches!(
-            self.db.persist(PersistMode::Buffer),
-            Err(fjall::Error::Poisoned)
-        )
     }
 
     fn spaces(&self) -> [&Keyspace; SPACES.len()] {

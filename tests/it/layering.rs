@@ -210,6 +210,7 @@ fn rooms_call_in_one_direction() {
     // A pure room: it may use what is named here and nothing else.
     let allowed: Vec<(&str, Vec<&str>)> = vec![
         ("allocator", vec![]),
+        ("footprint", vec![]),
         ("packed", vec![]),
         ("page", vec!["packed"]),
         ("source", vec!["clock", "event", "secret"]),

@@ -5,7 +5,7 @@
 //! It also merges all small free chunks whenever 64 KiB are freed at once, which every body of a webhook
 //! does. Both are settings that it reads of `GLIBC_TUNABLES` when a process starts and that nothing
 //! but a call of C changes later. So the server starts itself once more with them, in the same
-//! process, before it has read or opened anything. What an operator sets of glibc's allocator counts
+//! process, before it has opened anything or read more than how much memory it is to take. What an operator sets of glibc's allocator counts
 //! instead; a build with another C library does nothing of this.
 //! <https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html>
 
@@ -33,6 +33,17 @@ const SETTINGS: &str = concat!(
     "glibc.malloc.tcache_count=256"
 );
 
+/// Those of a small host: blocks from 32 KiB on go back to the system, threads share one heap, of which less is
+/// kept, and keep few chunks for themselves.
+const SMALL_SETTINGS: &str = concat!(
+    "glibc.malloc.mmap_threshold=32768:",
+    "glibc.malloc.trim_threshold=65536:",
+    "glibc.malloc.top_pad=16384:",
+    "glibc.malloc.arena_max=1:",
+    "glibc.malloc.mxfast=0:",
+    "glibc.malloc.tcache_count=16"
+);
+
 /// Holds the number of the process that has started itself again, and behind a space the settings as
 /// they were before. The settings themselves tell neither: the kernel may keep them from a program with
 /// capabilities of its own, and the C library cuts them up where it reads them.
@@ -40,10 +51,10 @@ const STARTED_AGAIN: &str = "MECHA_STARTED_AGAIN";
 
 /// Starts this program again, with the same arguments, where its allocator needs other settings.
 /// Returns where it has them, and where it cannot have them: then it takes more memory. Gives what an
-/// operator should know of that, where there is something.
+/// operator should know of that, where there is something. `is_small`: the host is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[must_use]
-pub fn settle() -> Option<String> {
+pub fn settle(is_small: bool) -> Option<String> {
     use std::os::unix::process::CommandExt as _;
     use std::process::{self, Command};
 
@@ -56,7 +67,8 @@ pub fn settle() -> Option<String> {
     if std::env::vars_os().any(is_alias) {
         return None;
     }
-    let (tunables, before) = tuned(std::env::var_os(TUNABLES))?;
+    let settings = if is_small { SMALL_SETTINGS } else { SETTINGS };
+    let (tunables, before) = tuned(std::env::var_os(TUNABLES), settings)?;
     // Without /proc it is not known.
     let executable = std::env::current_exe().ok()?;
     let mut arguments = std::env::args_os();
@@ -76,7 +88,7 @@ pub fn settle() -> Option<String> {
     survive_broken_pipes();
     Some(format!(
         "it could not start itself again with other settings of its allocator and may take more memory: \
-         {failure}; start it with {TUNABLES}={SETTINGS}"
+         {failure}; start it with {TUNABLES}={settings}"
     ))
 }
 
@@ -101,7 +113,7 @@ fn survive_broken_pipes() {
 /// No other C library has these settings.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[must_use]
-pub fn settle() -> Option<String> {
+pub fn settle(_is_small: bool) -> Option<String> {
     None
 }
 
@@ -123,15 +135,15 @@ fn before_start(started: &str) -> (&str, &str) {
 }
 
 /// The settings to start with, and those there were; `None` where somebody else has set some.
-fn tuned(tunables: Option<OsString>) -> Option<(String, String)> {
+fn tuned(tunables: Option<OsString>, settings: &str) -> Option<(String, String)> {
     let before = tunables.unwrap_or_default().into_string().ok()?;
     if before.contains(OF_ALLOCATOR) {
         return None;
     }
     let all = if before.is_empty() {
-        SETTINGS.to_owned()
+        settings.to_owned()
     } else {
-        format!("{before}:{SETTINGS}")
+        format!("{before}:{settings}")
     };
     Some((all, before))
 }
@@ -142,6 +154,7 @@ mod tests {
 
     #[test]
     fn settings_of_an_operator_outrank_these() {
+        let tuned = |before| tuned(before, SETTINGS);
         for none in [None, Some(OsString::new())] {
             assert_eq!(tuned(none), Some((SETTINGS.to_owned(), String::new())));
         }

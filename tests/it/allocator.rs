@@ -6,20 +6,26 @@ use crate::harness::{Server, server, wait_until};
 
 /// Whether the server runs with the settings; `None` where its environment may not be read.
 fn is_tuned(server: &Server) -> Option<bool> {
+    has(server, "glibc.malloc.mmap_threshold=131072")
+}
+
+fn has(server: &Server, setting: &str) -> Option<bool> {
     let environment = std::fs::read(format!("/proc/{}/environ", server.pid())).ok()?;
     let environment = String::from_utf8_lossy(&environment).into_owned();
-    Some(environment.contains("glibc.malloc.mmap_threshold=131072"))
+    Some(environment.contains(setting))
 }
 
 #[test]
 fn the_server_starts_itself_again_unless_an_operator_has_set_something() {
     let tuned = server().start();
+    let small = server().config("[limits]\nmemory = \"16MiB\"\n").start();
     let of_operator = server().env("MALLOC_ARENA_MAX", "4").start();
     let by_tunable = server()
         .env("GLIBC_TUNABLES", "glibc.malloc.arena_max=4")
         .start();
     if let Some(is_so) = is_tuned(&tuned) {
         assert!(is_so);
+        assert_eq!(has(&small, "glibc.malloc.mmap_threshold=32768"), Some(true));
         assert_eq!(is_tuned(&of_operator), Some(false));
         assert_eq!(is_tuned(&by_tunable), Some(false));
     }

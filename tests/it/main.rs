@@ -66,6 +66,7 @@ mod secrets;
 mod senders;
 mod shell;
 mod slow_peers;
+mod small_host;
 mod stream;
 mod strictness;
 mod task_lists;

@@ -5,6 +5,7 @@
 
 mod api;
 mod connection;
+mod control_group;
 mod delivery;
 mod endpoint_worker;
 mod gate;
@@ -18,6 +19,7 @@ mod wire;
 
 pub(crate) use api::Api;
 pub(crate) use connection::Connection;
+pub(crate) use control_group::ControlGroup;
 pub(crate) use delivery::{SECRET, delivery, github_source, hex_hmac, pull_request, rule};
 pub(crate) use endpoint_worker::{Answer, EndpointWorker, unused_address};
 pub(crate) use gate::Gate;

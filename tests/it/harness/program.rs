@@ -1,5 +1,6 @@
 //! The program as a process: its output collected, its end waited for, never left behind.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -46,10 +47,23 @@ pub(crate) struct Program {
     readers: Vec<thread::JoinHandle<()>>,
 }
 
+/// The executable under test: that of these tests' build, or the one that [`EXECUTABLE`] names.
+fn executable() -> OsString {
+    std::env::var_os(EXECUTABLE).unwrap_or_else(|| env!("CARGO_BIN_EXE_mecha").into())
+}
+
+/// The variable that names a release build to be tested in place of the tests' own build.
+const EXECUTABLE: &str = "MECHA_TEST_EXECUTABLE";
+
 impl Program {
+    /// Whether it is a release build.
+    pub(crate) fn is_release() -> bool {
+        !cfg!(debug_assertions) || std::env::var_os(EXECUTABLE).is_some()
+    }
+
     /// A command line of the program in `home`, cut off from the tests' own environment.
     pub(crate) fn command(home: &Path) -> Command {
-        Self::prepared(Command::new(env!("CARGO_BIN_EXE_mecha")), home)
+        Self::prepared(Command::new(executable()), home)
     }
 
     /// The same of the copy of the program in `home`, run by another user and group.
@@ -65,7 +79,7 @@ impl Program {
     pub(crate) fn command_behind(home: &Path, commands: &str) -> Command {
         let mut command = Command::new("sh");
         let script = format!("{commands}; exec \"$0\" \"$@\"");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_mecha")]);
+        command.args(["-c", &script]).arg(executable());
         Self::prepared(command, home)
     }
 

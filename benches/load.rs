@@ -176,7 +176,7 @@ impl Bench<'_> {
             "written" => written::run(self).await,
             "idle" => idle::run(self).await,
             "backup" => backup::run(self.executor, &self.settings).await,
-            "memory" => resident::run(self.executor).await,
+            "memory" => resident::run(self).await,
             _ => crowd::run(self.executor, &self.settings).await,
         }
     }

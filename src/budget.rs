@@ -45,10 +45,10 @@ impl Budget {
     }
 
     /// A budget of `size` bytes in which a text counts twice: with the copy that is made of it, for the
-    /// store or for an answer. An eighth is left for what counts nowhere, buffers and
+    /// store or for an answer. A quarter is left for what counts nowhere, buffers and
     /// the copies of what is small; a text that would need it gets all the rest.
     pub fn with_copies(size: u64) -> Self {
-        Self::counting(size, size - size / 8, 2)
+        Self::counting(size, size - size / 4, 2)
     }
 
     fn counting(size: u64, room: u64, times: u64) -> Self {

@@ -18,9 +18,9 @@ fn a_text_counts_with_its_copy_and_never_more_than_there_is() {
     for (budget, bytes, counted) in [
         (Budget::new(10), 4, 4),
         (Budget::with_copies(80), 4, 8),
-        (Budget::with_copies(80), 35, 70),
-        (Budget::with_copies(80), 36, 70),
-        (Budget::with_copies(80), 80, 70),
+        (Budget::with_copies(80), 30, 60),
+        (Budget::with_copies(80), 31, 60),
+        (Budget::with_copies(80), 80, 60),
         (Budget::with_copies(80), 81, 81),
     ] {
         assert_eq!(budget.counted(bytes), counted);

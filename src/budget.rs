@@ -3,8 +3,9 @@
 //!
 //! Whoever is about to hold bytes takes a [`Permit`] for them first and keeps it as long as the
 //! bytes. BOUND: the permits given out never exceed the budget's size; waiters are served in
-//! the order in which they came, so a large one is not starved by small ones. Those who hold bytes and need more
-//! come first, the last of them before the others: so one of them comes to its end.
+//! the order in which they came, so a large one is not starved by small newcomers. Those who hold bytes and need more to
+//! come to their end, or have made something that is to be kept, come first, the last of them before the others: so one of them
+//! comes to its end, and there are only as many as hold bytes. Who sends a body is none of them, however much of it has come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,8 @@ struct Shared {
     size: u64,
     /// Bytes that are given out at most: all, or what is left beside a reserve.
     room: u64,
+    /// Bytes that are given for one text at most, however large.
+    most: u64,
     /// How often a text counts: with the copy that is made of it, or once.
     times: u64,
     pool: Mutex<Pool>,
@@ -41,17 +44,19 @@ struct Pool {
 impl Budget {
     /// A budget of `size` bytes.
     pub fn new(size: u64) -> Self {
-        Self::counting(size, size, 1)
+        Self::counting(size, size, size, 1)
     }
 
     /// A budget of `size` bytes in which a text counts twice: with the copy that is made of it, for the
-    /// store or for an answer. A quarter is left for what counts nowhere, buffers and
-    /// the copies of what is small; a text that would need it gets all the rest.
+    /// store or for an answer. Three eighths are left for what counts nowhere, buffers and
+    /// the copies of what is small. A text that would need them gets the rest but an eighth, so that it does not
+    /// have to wait until nobody holds anything.
     pub fn with_copies(size: u64) -> Self {
-        Self::counting(size, size - size / 4, 2)
+        let room = size - size / 8 * 3;
+        Self::counting(size, room, room - room / 8, 2)
     }
 
-    fn counting(size: u64, room: u64, times: u64) -> Self {
+    fn counting(size: u64, room: u64, most: u64, times: u64) -> Self {
         let pool = Pool {
             free: room,
             waiters: VecDeque::new(),
@@ -61,6 +66,7 @@ impl Budget {
             shared: Arc::new(Shared {
                 size,
                 room,
+                most,
                 times,
                 pool: Mutex::new(pool),
             }),
@@ -167,10 +173,10 @@ impl Shared {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is given for `bytes`: what fits, but not beside the reserve, gets all the rest.
+    /// What is given for `bytes`, if they fit at all.
     fn within_room(&self, bytes: u64) -> u64 {
         if bytes <= self.size {
-            bytes.min(self.room)
+            bytes.min(self.most)
         } else {
             bytes
         }
@@ -275,32 +281,52 @@ impl Permit {
 
     /// Bytes of a text for which this permit is enough.
     pub fn covered(&self) -> u64 {
-        if self.bytes >= self.shared.room {
+        if self.bytes >= self.shared.most {
             self.shared.size
         } else {
             self.bytes / self.shared.times
         }
     }
 
-    /// Adds `bytes`, waiting at most `patience`, before those who hold none; `false` when they did not become free.
+    /// As many of `bytes` as this permit can ever grow by.
+    pub fn growth(&self, bytes: u64) -> u64 {
+        bytes.min(self.shared.size.saturating_sub(self.bytes))
+    }
+
+    /// Adds `bytes`, waiting at most `patience`; `false` when they did not become free. Who holds bytes comes
+    /// before those who hold none.
     pub async fn grow_within(&mut self, bytes: u64, patience: Duration) -> bool {
-        let wanted = self.bytes.saturating_add(bytes);
-        let bytes = if wanted <= self.shared.size {
-            self.shared.within_room(wanted).saturating_sub(self.bytes)
+        let place = if self.bytes > 0 {
+            Place::Front
         } else {
-            bytes
+            Place::Behind
         };
+        self.grow_in(place, bytes, patience).await
+    }
+
+    /// The same for what was made and would be lost, in front of all others.
+    pub async fn grow_first_within(&mut self, bytes: u64, patience: Duration) -> bool {
+        self.grow_in(Place::Front, bytes, patience).await
+    }
+
+    /// The same behind all others: for what somebody sends, who may be slow on purpose.
+    pub async fn grow_last_within(&mut self, bytes: u64, patience: Duration) -> bool {
+        self.grow_in(Place::Behind, bytes, patience).await
+    }
+
+    async fn grow_in(&mut self, place: Place, bytes: u64, patience: Duration) -> bool {
+        let wanted = self.bytes.saturating_add(bytes);
+        // Nobody is to wait behind what can never come.
+        if wanted > self.shared.size {
+            return false;
+        }
+        let bytes = self.shared.within_room(wanted).saturating_sub(self.bytes);
         // Who has all there is waits for nobody.
         if bytes == 0 {
             return true;
         }
         let budget = Budget {
             shared: Arc::clone(&self.shared),
-        };
-        let place = if self.bytes > 0 {
-            Place::Front
-        } else {
-            Place::Behind
         };
         match budget.acquire_in_within(place, bytes, patience).await {
             Some(mut more) => {

@@ -18,9 +18,9 @@ fn a_text_counts_with_its_copy_and_never_more_than_there_is() {
     for (budget, bytes, counted) in [
         (Budget::new(10), 4, 4),
         (Budget::with_copies(80), 4, 8),
-        (Budget::with_copies(80), 30, 60),
-        (Budget::with_copies(80), 31, 60),
-        (Budget::with_copies(80), 80, 60),
+        (Budget::with_copies(80), 22, 44),
+        (Budget::with_copies(80), 23, 44),
+        (Budget::with_copies(80), 80, 44),
         (Budget::with_copies(80), 81, 81),
     ] {
         assert_eq!(budget.counted(bytes), counted);
@@ -33,6 +33,50 @@ fn a_text_counts_with_its_copy_and_never_more_than_there_is() {
             assert_eq!(permit.covered(), budget.size());
         }
     }
+}
+
+#[test]
+fn a_text_as_large_as_all_leaves_others_something() {
+    let budget = Budget::with_copies(80);
+    let small = budget.try_acquire(6).unwrap();
+    assert!(budget.try_acquire(80).is_some());
+    drop(small);
+}
+
+#[test]
+fn who_sends_stands_behind_and_what_was_made_in_front() {
+    smol::block_on(async {
+        let budget = Budget::new(10);
+        let patience = Duration::from_secs(20);
+        let mut sent = budget.try_acquire(4).unwrap();
+        let held = budget.try_acquire(5).unwrap();
+        let mut made = budget.empty();
+        let mut newcomer = Box::pin(budget.acquire(5));
+        let mut more = Box::pin(sent.grow_last_within(1, patience));
+        let mut kept = Box::pin(made.grow_first_within(2, patience));
+        assert!(poll_once(&mut newcomer).await.is_none());
+        assert!(poll_once(&mut more).await.is_none());
+        assert!(poll_once(&mut kept).await.is_none());
+        drop(held);
+        assert!(poll_once(&mut more).await.is_none());
+        assert_eq!(poll_once(&mut kept).await, Some(true));
+        assert!(poll_once(&mut newcomer).await.is_none());
+        drop(kept);
+        drop(made);
+        let newcomer = poll_once(&mut newcomer).await.flatten();
+        assert!(newcomer.is_some());
+        assert_eq!(poll_once(&mut more).await, Some(true));
+    });
+}
+
+#[test]
+fn nobody_waits_for_what_can_never_come() {
+    let budget = Budget::new(10);
+    let mut permit = budget.try_acquire(4).unwrap();
+    let patience = Duration::from_secs(600);
+    assert!(!smol::block_on(permit.grow_within(7, patience)));
+    assert_eq!(permit.growth(7), 6);
+    assert!(smol::block_on(permit.grow_within(6, patience)));
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(super) async fn run(lane: Arc<Lane>, worker: Arc<Worker>, mut claim: Claim, 
 async fn attempt_to_end(lane: &Lane, worker: &Worker, claim: &mut Claim) -> End {
     let shared = &lane.shared;
     let bytes = claim.bytes();
-    // Who has to ask for a little more later stands behind others who wait for much, and they for him.
+    // With what the request needs beside it, so that it need not ask for a little more later.
     // What is larger than the budget stays so, and is refused.
     let with_request = shared.budget.counted(bytes.saturating_add(REQUEST_BYTES));
     let needed = with_request.min(shared.budget.size()).max(bytes);

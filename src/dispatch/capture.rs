@@ -98,7 +98,7 @@ impl<R: AsyncRead + Unpin> Output<R> {
             return Err(Overrun::TooLarge);
         }
         let owed = bytes_owed(self.bytes.len()).saturating_sub(self.permit.bytes());
-        if owed > 0 && !self.permit.grow_within(owed, BUDGET_PATIENCE).await {
+        if owed > 0 && !self.permit.grow_first_within(owed, BUDGET_PATIENCE).await {
             return Err(Overrun::NoMemory);
         }
         Ok(read > 0)

@@ -57,7 +57,7 @@ pub(super) async fn run(
     // Escapes make the body longer than the texts in it.
     let body_bytes = u64::try_from(length).unwrap_or(u64::MAX);
     let missing = body_bytes.min(budget.size()).saturating_sub(permit.bytes());
-    if missing > 0 && !permit.grow_within(missing, BUDGET_PATIENCE).await {
+    if missing > 0 && !permit.grow_first_within(missing, BUDGET_PATIENCE).await {
         return Outcome::NoMemory;
     }
     let render = move || body(task, attempt, &work, length);

@@ -38,7 +38,7 @@ pub(super) async fn into_result(
     }
     // As it was written, and as it becomes.
     if !permit
-        .grow_within(bytes_owed(length.0), BUDGET_PATIENCE)
+        .grow_first_within(permit.growth(bytes_owed(length.0)), BUDGET_PATIENCE)
         .await
     {
         return Err(Overrun::NoMemory);

@@ -321,7 +321,7 @@ async fn read_answer(
         };
         let held = reader.body_bytes().saturating_add(read as u64);
         let more = missing(&permit, held, answer_max.min(budget.size()));
-        if more > 0 && !permit.grow_within(more, patience).await {
+        if more > 0 && !permit.grow_first_within(more, patience).await {
             return Err(Error::NoMemory);
         }
         if reader.feed(buffer.get(..read).unwrap_or_default())? {

@@ -286,7 +286,7 @@ impl<'a> Pace<'a> {
         }
         let waiting_since = monotonic();
         wire.deadline.clear();
-        let growing = permit.grow_within(missing, self.timing.budget);
+        let growing = permit.grow_last_within(missing, self.timing.budget);
         if !wire.deadline.guard(Phase::Ended, growing).await? {
             return Err(overloaded(self.timing).into());
         }

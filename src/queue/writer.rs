@@ -201,6 +201,8 @@ impl Writer {
         self.watch.begin(std::mem::take(answers));
         let written = write_out::write_out(&mut self.core, &self.store);
         *answers = self.watch.done();
+        // It waits for the texts alone, and the engine may go on for longer.
+        self.watch.expect_work();
         written
     }
 

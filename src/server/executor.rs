@@ -1,7 +1,6 @@
 //! The threads that run connections and attempts, and the open files they may have.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -9,6 +8,8 @@ use log::warn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Sender, bounded};
 use smol::{Executor, future};
+
+use crate::footprint::Footprint;
 
 /// More threads than this win nothing.
 const THREADS_MAX: usize = 4;
@@ -21,19 +22,19 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts one thread for each core but one, four at most. What takes long has `blocking` threads.
+    /// Starts one thread for each core but one, four at most, and one on a small host. What takes long has threads of
+    /// its own.
     pub(super) fn start(
         executor: &Arc<Executor<'static>>,
-        blocking: NonZeroUsize,
+        footprint: Footprint,
     ) -> io::Result<Self> {
-        blocking::set_max_blocking_threads(blocking);
+        blocking::set_max_blocking_threads(footprint.blocking_threads);
         let (running, stopped) = bounded::<()>(1);
         // One core is for the writer and the matcher. Two threads on two cores wake each other with
         // every request and take turns with the writer.
-        let count = thread::available_parallelism()
-            .map_or(1, usize::from)
-            .saturating_sub(1)
-            .clamp(1, THREADS_MAX);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let most = if footprint.is_small { 1 } else { THREADS_MAX };
+        let count = cores.saturating_sub(1).clamp(1, most);
         let mut handles = Vec::with_capacity(count);
         for number in 0..count {
             let (executor, stopped) = (Arc::clone(executor), stopped.clone());

@@ -143,8 +143,7 @@ impl Server {
         let footprint = *self.store.footprint();
         offload::alone_beyond(footprint.alone_beyond);
         let executor = Arc::new(Executor::new());
-        let threads =
-            Threads::start(&executor, footprint.blocking_threads).map_err(Error::System)?;
+        let threads = Threads::start(&executor, footprint).map_err(Error::System)?;
         let roster = smol::block_on(workers::fill(&self.config, &self.queue));
         let budget = if footprint.is_small {
             Budget::with_copies(self.config.limits.memory)

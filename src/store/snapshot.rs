@@ -129,7 +129,7 @@ impl Snapshot {
         let place = || format!("the row of worker number {number}");
         let found = self.get(Space::Meta, &keys::lane(number))?;
         let Some(bytes) = found else { return Ok(None) };
-        let lane: LaneRecord = record::decode(&bytes, &place())?;
+        let lane: LaneRecord = record::decode(&bytes, place())?;
         let name = lane.worker.parse();
         name.map(Some)
             .map_err(|_| Error::damaged(place(), "it holds no worker's name"))

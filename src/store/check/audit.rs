@@ -254,7 +254,7 @@ impl<'a> Audit<'a> {
                 record::decode::<ClockRecord>(value, &place())?;
             }
             keys::EVENT_COUNTS => {
-                let counts: EventCounts = record::decode(value, &place())?;
+                let counts: EventCounts = record::decode(value, place())?;
                 let low = Id::from_bytes(&counts.low);
                 if counts.received != self.report.events.received {
                     let detail = format!(
@@ -296,7 +296,7 @@ impl<'a> Audit<'a> {
             }
             _ if keys::lane_of(key).is_some() => {
                 let number = keys::lane_of(key).unwrap_or_default();
-                let lane: LaneRecord = record::decode(value, &place())?;
+                let lane: LaneRecord = record::decode(value, place())?;
                 self.lane(number, &lane);
             }
             _ if key.starts_with(keys::WORKERS) => {

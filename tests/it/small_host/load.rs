@@ -126,7 +126,9 @@ impl Acknowledged {
             let request = Request::post("/task").header("idempotency-key", &prompt[..32]);
             let request = request.json(&json!({"worker": "mirror", "prompt": prompt}));
             let bytes = request.bytes("localhost");
+            let end = now() + INSISTENCE;
             let answer = loop {
+                assert!(now() < end, "it was shed for {INSISTENCE:?}");
                 if connection.try_send(&bytes)
                     && let Ok(Some(answer)) = connection.try_next(false)
                     && answer.status != 503

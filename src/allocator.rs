@@ -51,10 +51,10 @@ const STARTED_AGAIN: &str = "MECHA_STARTED_AGAIN";
 
 /// Starts this program again, with the same arguments, where its allocator needs other settings.
 /// Returns where it has them, and where it cannot have them: then it takes more memory. Gives what an
-/// operator should know of that, where there is something. `is_small`: the host is.
+/// operator should know of that, where there is something. `is_small` says whether the host is, and is asked only where that counts.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[must_use]
-pub fn settle(is_small: bool) -> Option<String> {
+pub fn settle(is_small: impl FnOnce() -> bool) -> Option<String> {
     use std::os::unix::process::CommandExt as _;
     use std::process::{self, Command};
 
@@ -67,7 +67,7 @@ pub fn settle(is_small: bool) -> Option<String> {
     if std::env::vars_os().any(is_alias) {
         return None;
     }
-    let settings = if is_small { SMALL_SETTINGS } else { SETTINGS };
+    let settings = if is_small() { SMALL_SETTINGS } else { SETTINGS };
     let (tunables, before) = tuned(std::env::var_os(TUNABLES), settings)?;
     // Without /proc it is not known.
     let executable = std::env::current_exe().ok()?;
@@ -113,7 +113,7 @@ fn survive_broken_pipes() {
 /// No other C library has these settings.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[must_use]
-pub fn settle(_is_small: bool) -> Option<String> {
+pub fn settle(_is_small: impl FnOnce() -> bool) -> Option<String> {
     None
 }
 

@@ -31,17 +31,6 @@ pub struct Footprint {
     pub blocking_threads: NonZeroUsize,
 }
 
-const ROOMY: Footprint = Footprint {
-    is_small: false,
-    cache: 8 << 20,
-    row_memtable: 4 << 20,
-    text_memtable: 2 << 20,
-    many_text: 1 << 20,
-    group: 2 << 20,
-    alone_beyond: 1 << 20,
-    blocking_threads: NonZeroUsize::new(8).unwrap(),
-};
-
 const SMALL: Footprint = Footprint {
     is_small: true,
     cache: 512 << 10,
@@ -54,15 +43,30 @@ const SMALL: Footprint = Footprint {
 };
 
 impl Footprint {
+    /// That of a host that is not small.
+    pub const ROOMY: Self = Self {
+        is_small: false,
+        cache: 8 << 20,
+        row_memtable: 4 << 20,
+        text_memtable: 2 << 20,
+        many_text: 1 << 20,
+        group: 2 << 20,
+        alone_beyond: 1 << 20,
+        blocking_threads: NonZeroUsize::new(8).unwrap(),
+    };
+
     /// The sizes beside a `limits.memory` of so many bytes.
     pub fn of(memory: u64) -> Self {
-        if memory > SMALL_MAX { ROOMY } else { SMALL }
+        if memory > SMALL_MAX {
+            Self::ROOMY
+        } else {
+            SMALL
+        }
     }
 }
 
 impl Default for Footprint {
-    /// That of a host that is not small.
     fn default() -> Self {
-        ROOMY
+        Self::ROOMY
     }
 }

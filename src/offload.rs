@@ -13,12 +13,14 @@ use std::sync::{Arc, LazyLock};
 
 use smol::lock::Semaphore;
 
+use crate::footprint::Footprint;
+
 /// Work on so few bytes is done at once, where it is asked for: it takes less than a millisecond.
 pub const INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// BOUND: work on so many bytes is done beside others, one on each thread for what takes long; on
 /// more, alone. Less on a small host.
-static SHARED_BYTES_MAX: AtomicUsize = AtomicUsize::new(1 << 20);
+static SHARED_BYTES_MAX: AtomicUsize = AtomicUsize::new(Footprint::ROOMY.alone_beyond);
 
 /// The place for the largest texts.
 static PLACE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));

@@ -106,9 +106,10 @@ fn carry_out(command: Command) -> Exit {
 }
 
 fn serve(args: &config::Args) -> Exit {
-    let memory = config::memory_ahead(args);
-    let is_small = memory.is_some_and(|memory| Footprint::of(memory).is_small);
-    let untuned = allocator::settle(is_small);
+    let untuned = allocator::settle(|| {
+        let memory = config::memory_ahead(args);
+        memory.is_some_and(|memory| Footprint::of(memory).is_small)
+    });
     match Config::load(args) {
         Ok(config) => serve::run(args, config, untuned.as_deref()),
         Err(error) => {

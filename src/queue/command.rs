@@ -7,13 +7,14 @@ use super::Error;
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, Event, EventId};
+use crate::footprint::Footprint;
 use crate::store::record::TaskRecord;
 use crate::store::{ATTEMPTS_BYTES_MAX, Payload};
 use crate::task::{NewTask, TaskId};
 use crate::worker::WorkerName;
 
 /// What a text counts that is not read yet: more than any commit of several has.
-const UNKNOWN_TEXT_BYTES: usize = (2 << 20) + 1;
+const UNKNOWN_TEXT_BYTES: usize = Footprint::ROOMY.group + 1;
 
 /// One step of a task or a worker. Check and change are one step: nothing comes in between.
 #[derive(Clone, Debug)]

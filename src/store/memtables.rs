@@ -24,13 +24,8 @@ impl Store {
         let failure = self.faults.meet(faults::Operation::Rotate)?;
         let mut has_begun = false;
         for space in SPACES {
-            let most = match space {
-                Space::Texts => self.footprint.text_memtable,
-                _ => self.footprint.row_memtable,
-            };
-            let space = self.space(space);
-            if space.tree.active_memtable().size() > most {
-                has_begun |= space.rotate_memtable()?;
+            if self.is_full(space) {
+                has_begun |= self.space(space).rotate_memtable()?;
             }
         }
         #[cfg(test)]
@@ -38,6 +33,15 @@ impl Store {
             return Err(failure);
         }
         Ok(has_begun)
+    }
+
+    /// Whether the rows that are not written out pass what their memtable should have.
+    fn is_full(&self, space: Space) -> bool {
+        let most = match space {
+            Space::Texts => self.footprint.text_memtable,
+            _ => self.footprint.row_memtable,
+        };
+        self.space(space).tree.active_memtable().size() > most
     }
 
     /// Whether so many texts wait to be written out that `bytes` more should not join them yet. Those
@@ -75,7 +79,7 @@ impl Store {
 
     /// Whether the texts that are not written out pass what their memtable should have.
     pub fn has_many_texts(&self) -> bool {
-        self.texts.tree.active_memtable().size() > self.footprint.text_memtable
+        self.is_full(Space::Texts)
     }
 
     /// Whether texts wait to be written out. Those that do are with the engine's worker.

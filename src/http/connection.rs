@@ -112,7 +112,7 @@ async fn answer<S: Service>(
     };
     wire.trim();
     // Kept for the log, should the service panic.
-    let path = head.path.clone();
+    let path = Arc::clone(&head.path);
     let request = Request { head, body, permit };
     // Boxed, so that an idle connection has no room for it.
     let answering = Box::pin(async { shared.service.answer(request).await });

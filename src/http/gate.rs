@@ -130,7 +130,7 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
             let target = (path, query);
             Some(if scanned.passed_fields().next().is_some() {
                 let decoded = decode_message(scanned.rewritten())?;
-                Head::of(decoded, scanned.method, target, scanned.host)
+                Head::of(&decoded, scanned.method, target, scanned.host)
             } else {
                 let host = scanned.host.map(|host| ("host", host));
                 Head::new(scanned.method, path, query, host)

@@ -18,6 +18,7 @@ mod body;
 pub mod client;
 mod connection;
 mod field;
+mod fields;
 mod gate;
 mod intake;
 pub mod operations;

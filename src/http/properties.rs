@@ -43,7 +43,7 @@ pub fn http_scan_decode(input: &[u8]) {
         .collect();
     let incoming = gate::decode(&scanned).unwrap_or_else(|refusal| panic!("{refusal}"));
     let head = incoming.head.unwrap_or_else(|| panic!("no head"));
-    assert_eq!((head.path.as_str(), head.query.as_str()), (path, query));
+    assert_eq!((&*head.path, head.query.as_str()), (path, query));
     assert_eq!(head.header("host"), scanned.host);
     let mut read: Vec<(String, String)> = head
         .fields()

@@ -1,7 +1,8 @@
 //! A request as the rest of the program sees it: method, target, header fields and body.
 
-use http_types::headers::{HeaderName, HeaderValue, HeaderValues};
+use std::sync::Arc;
 
+use super::fields::Fields;
 use crate::budget::Permit;
 
 /// A request's method. Others are answered with 501 before anybody sees them.
@@ -66,10 +67,10 @@ pub struct Head {
     /// The method.
     pub method: Method,
     /// Path of the target as it came, still percent-encoded; starts with `/`.
-    pub path: String,
+    pub path: Arc<str>,
     /// Query of the target as it came, without the `?`; empty where there is none.
     pub query: String,
-    headers: Vec<(HeaderName, HeaderValues)>,
+    fields: Fields,
 }
 
 impl Head {
@@ -80,76 +81,60 @@ impl Head {
         query: &str,
         fields: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let mut head = Self {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: Vec::new(),
-        };
+        let mut read = Fields::default();
         for (name, value) in fields {
-            head.append(name, value);
+            read.push(name, value);
         }
-        head
+        Self {
+            method,
+            path: path.into(),
+            query: query.to_owned(),
+            fields: read,
+        }
     }
 
     /// The head of a decoded request, with `host` in place of the one that was decoded.
     pub(super) fn of(
-        decoded: http_types::Request,
+        decoded: &http_types::Request,
         method: Method,
         target: (&str, &str),
         host: Option<&str>,
     ) -> Self {
-        let (path, query) = target;
-        let mut head = Self {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: decoded.into_iter().collect(),
+        let decoded = || {
+            let others = decoded.iter().filter(|(name, _)| name.as_str() != "host");
+            let others = others.flat_map(|(name, values)| {
+                values.iter().map(|value| (name.as_str(), value.as_str()))
+            });
+            others.chain(host.map(|host| ("host", host)))
         };
-        head.headers.retain(|(name, _)| name.as_str() != "host");
-        if let Some(host) = host {
-            head.append("host", host);
+        let mut fields = Fields::default();
+        let bytes = decoded().map(|(name, value)| name.len() + value.len());
+        fields.reserve(decoded().count(), bytes.sum());
+        for (name, value) in decoded() {
+            fields.push(name, value);
         }
-        head
-    }
-
-    fn append(&mut self, name: &str, value: &str) {
-        let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
-        else {
-            return;
-        };
-        match self.headers.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.append(&mut HeaderValues::from(value)),
-            None => self.headers.push((name, HeaderValues::from(value))),
+        let (path, query) = target;
+        Self {
+            method,
+            path: path.into(),
+            query: query.to_owned(),
+            fields,
         }
     }
 
     /// The first value of the header `name`, which is given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.values(name)?.iter().next().map(HeaderValue::as_str)
+        self.fields.values(name).next()
     }
 
     /// How many fields of that name there are.
     pub fn header_count(&self, name: &str) -> usize {
-        self.values(name).map_or(0, |values| values.iter().count())
+        self.fields.values(name).count()
     }
 
     /// All fields, in no particular order of names; those of one name in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().flat_map(|(name, values)| {
-            values
-                .iter()
-                .map(move |value| (name.as_str(), value.as_str()))
-        })
-    }
-
-    /// A head has few names, so that looking at each is cheaper than hashing one; and the map of
-    /// `http_types` would allocate for each look.
-    fn values(&self, name: &str) -> Option<&HeaderValues> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.as_str() == name)
-            .map(|(_, values)| values)
+        self.fields.iter()
     }
 }
 

@@ -108,7 +108,7 @@ impl Answering {
 
 impl Service for Answering {
     fn admit(&self, head: &Head) -> Result<Admission, Reply> {
-        match (head.method, head.path.as_str()) {
+        match (head.method, &*head.path) {
             (Method::Get, "/health") => Ok(Admission::NoBody),
             (Method::Post, "/task") => Ok(Admission::Body(REQUEST_MAX)),
             _ => Err(Reply::empty(404)),

@@ -51,7 +51,7 @@ const LARGE: usize = 20_000_000;
 
 impl Service for Toy {
     fn admit(&self, head: &Head) -> Result<Admission, Reply> {
-        match head.path.as_str() {
+        match &*head.path {
             "/forbidden" => Err(Reply::error(403, "forbidden", "not for you")),
             "/bodiless" => Ok(Admission::NoBody),
             "/admit-panic" => panic!("at the head"),
@@ -61,7 +61,7 @@ impl Service for Toy {
 
     async fn answer(&self, request: Request) -> Reply {
         let head = &request.head;
-        match head.path.as_str() {
+        match &*head.path {
             "/panic" => panic!("in the handler"),
             "/wait" => {
                 let released = self.released.listen();

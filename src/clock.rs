@@ -51,24 +51,40 @@ pub fn duration_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// Calls `see` with its text. Every answer has some of them, which `core::fmt` would write digit by digit.
+    fn with_text<T>(self, see: impl FnOnce(&str) -> T) -> T {
         let (year, month, day) = civil_date(self.0 / 86_400_000);
         let ms_of_day = self.0 % 86_400_000;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-            ms_of_day / 3_600_000,
-            ms_of_day / 60_000 % 60,
-            ms_of_day / 1_000 % 60,
-            ms_of_day % 1_000
-        )
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (number, place) in [
+            (year, 0..4),
+            (month, 5..7),
+            (day, 8..10),
+            (ms_of_day / 3_600_000, 11..13),
+            (ms_of_day / 60_000 % 60, 14..16),
+            (ms_of_day / 1_000 % 60, 17..19),
+            (ms_of_day % 1_000, 20..23),
+        ] {
+            let mut rest = number;
+            for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+                rest /= 10;
+            }
+        }
+        see(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_text(|text| f.write_str(text))
     }
 }
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 

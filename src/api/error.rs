@@ -143,7 +143,7 @@ impl ApiError {
     pub(super) fn into_reply(self) -> Reply {
         let reply = Reply::error(self.status, self.code, &self.message);
         match self.header {
-            Some((name, value)) => reply.with_header(name, &value),
+            Some((name, value)) => reply.with_header(name, value),
             None => reply,
         }
     }

@@ -19,10 +19,6 @@ use crate::offload;
 use crate::queue::{self, EventFilter};
 use crate::rules::Explanation;
 
-/// An answer of an event with as many bytes or more is counted before it is made, so that it takes no
-/// more memory than it has bytes.
-const COUNTED_BYTES: usize = 16 << 10;
-
 /// Bytes of an event beside its attributes, as a rule.
 const RECORD_BYTES: usize = 1 << 10;
 
@@ -171,12 +167,10 @@ impl Api {
         permit: Permit,
     ) -> Result<Reply, ApiError> {
         let view = EventView::new(event);
-        let length = match usize::try_from(permit.bytes()) {
-            Ok(bytes) if bytes < COUNTED_BYTES => bytes.saturating_add(RECORD_BYTES),
-            _ => view::length(&view)?,
-        };
-        let reply = reply(status, view::render(&view, length)?, permit);
-        Ok(reply.with_header("location", &format!("/event/{}", event.id)))
+        let bytes = usize::try_from(permit.bytes()).unwrap_or(usize::MAX);
+        let body = view::render_likely(&view, bytes.saturating_add(RECORD_BYTES))?;
+        let reply = reply(status, body, permit);
+        Ok(reply.with_header("location", format!("/event/{}", event.id)))
     }
 
     /// The event, if it is `fit`, its payload where a rule must see it, and the memory for a prompt.

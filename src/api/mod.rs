@@ -211,7 +211,7 @@ impl Api {
             Target::Endpoint {
                 endpoint, segment, ..
             } => (endpoint, segment),
-            Target::Options { allow } => return Ok(Reply::empty(204).with_header("allow", &allow)),
+            Target::Options { allow } => return Ok(Reply::empty(204).with_header("allow", allow)),
             Target::WrongMethod { allow } => return Err(ApiError::method_not_allowed(&allow)),
             Target::Unknown => return Err(ApiError::unknown_path()),
         };

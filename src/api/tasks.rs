@@ -26,6 +26,9 @@ use crate::worker::WorkerName;
 /// length, 64 for the worker's name, and room for escapes.
 const FIELDS_LENGTH: u64 = 1 << 10;
 
+/// The same for most tasks.
+const FIELDS_LIKELY: usize = 320;
+
 impl Api {
     /// `POST /task`
     pub(super) async fn submit_task(
@@ -73,7 +76,7 @@ impl Api {
             Submitted::Stored(task) => {
                 let location = location(task.id);
                 let reply = self.show_change(202, task, permit).await?;
-                Ok(reply.with_header("location", &location))
+                Ok(reply.with_header("location", location))
             }
             // The same request came twice at once, and the other one was first.
             Submitted::Replayed(id) => self.replay_task(id, permit).await,
@@ -150,7 +153,7 @@ impl Api {
     async fn replay_task(&self, id: TaskId, permit: Permit) -> Result<Reply, ApiError> {
         let reply = self.find_task(202, id, permit).await?;
         Ok(reply
-            .with_header("location", &location(id))
+            .with_header("location", location(id))
             .with_header("idempotent-replayed", "true"))
     }
 
@@ -181,9 +184,10 @@ impl Api {
         task: Task,
         mut permit: Permit,
     ) -> Result<Reply, ApiError> {
-        let render = offload::run(text_length(&task), move || {
-            let view = TaskView::new(&task)?;
-            view::render(&view, view::length(&view)?)
+        let bytes = text_length(&task);
+        let render = offload::run(bytes, move || {
+            let likely = bytes.saturating_add(FIELDS_LIKELY);
+            view::render_likely(&TaskView::new(&task)?, likely)
         });
         let body = render.await?;
         let missing = byte_count(body.len()).saturating_sub(permit.bytes());

@@ -17,6 +17,9 @@ use crate::roster::Entry;
 use crate::task::{State, Task, TaskId};
 use crate::worker::{Availability, Target, WorkerName};
 
+/// An answer that most likely has as many bytes or more is counted before it is made.
+const COUNTED_BYTES: usize = 16 << 10;
+
 /// A task, with its fields in the order of its life.
 #[derive(Debug, Serialize)]
 pub(super) struct TaskView<'a> {
@@ -153,6 +156,17 @@ pub(super) fn render(view: &impl Serialize, length: usize) -> Result<Vec<u8>, Ap
     let mut body = Vec::with_capacity(length);
     write(&mut body, view)?;
     Ok(body)
+}
+
+/// `view` as JSON, of which some `likely` bytes are expected. Where those are many they are counted first, so that
+/// it takes no more memory than it has bytes.
+pub(super) fn render_likely(view: &impl Serialize, likely: usize) -> Result<Vec<u8>, ApiError> {
+    let bytes = if likely < COUNTED_BYTES {
+        likely
+    } else {
+        length(view)?
+    };
+    render(view, bytes)
 }
 
 /// Adds `view` as JSON to `out`.

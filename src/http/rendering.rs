@@ -1,5 +1,6 @@
 //! The rendering of an answer by async-h1 into the bytes that go out.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -111,7 +112,7 @@ struct Shape {
     /// The present second since the epoch, which `date` says.
     second: u64,
     /// The other fields.
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 /// Calls `take` with the head of that shape. Most answers have the head of the one before, so the last one is kept.
@@ -162,7 +163,7 @@ fn head_of(shape: &Shape) -> Vec<u8> {
 }
 
 /// Takes away the field that differs from answer to answer.
-fn take_location(fields: &mut Vec<(&'static str, String)>) -> Option<String> {
+fn take_location(fields: &mut Vec<(&'static str, Cow<'static, str>)>) -> Option<Cow<'static, str>> {
     let at = fields.iter().position(|(name, _)| *name == "location")?;
     let (_, value) = fields.swap_remove(at);
     Some(value)
@@ -177,7 +178,7 @@ fn put_line(head: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-fn append_fields(response: &mut Response, fields: &[(&'static str, String)]) {
+fn append_fields(response: &mut Response, fields: &[(&'static str, Cow<'static, str>)]) {
     for (name, value) in fields {
         let name = match *name {
             "content-type" => headers::CONTENT_TYPE,

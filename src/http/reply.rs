@@ -29,7 +29,7 @@ pub struct Reply {
     /// Status code.
     pub status: u16,
     /// Header fields besides those of framing, `date` and `connection`; names in lower case.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
     pub body: Body,
     /// Held until the body is written.
@@ -58,7 +58,7 @@ impl Reply {
     }
 
     /// An answer whose body, of that media type, is made while it is sent.
-    pub fn stream(status: u16, media_type: &str, pieces: Pieces) -> Self {
+    pub fn stream(status: u16, media_type: &'static str, pieces: Pieces) -> Self {
         Self {
             body: Body::Pieces(pieces),
             ..Self::empty(status)
@@ -68,7 +68,7 @@ impl Reply {
 
     /// The same with a body that goes on for as long as the server does: little of it waits for its client,
     /// who is not waited for when the server closes.
-    pub fn live_stream(media_type: &str, pieces: Pieces) -> Self {
+    pub fn live_stream(media_type: &'static str, pieces: Pieces) -> Self {
         Self {
             is_live: true,
             ..Self::stream(200, media_type, pieces)
@@ -109,14 +109,19 @@ impl Reply {
     /// The same with a `Link` to the page behind it (RFC 8288).
     #[must_use]
     pub fn with_next_page(self, target: &str) -> Self {
-        self.with_header("link", &format!("<{target}>; rel=\"next\""))
+        self.with_header("link", format!("<{target}>; rel=\"next\""))
     }
 
     /// The same with one more header field. Line breaks and other control characters in the
     /// value are dropped.
     #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, header_text(value).into_owned()));
+    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        let cleaned = match header_text(&value) {
+            Cow::Owned(cleaned) => Some(cleaned),
+            Cow::Borrowed(_) => None,
+        };
+        self.headers.push((name, cleaned.map_or(value, Cow::Owned)));
         self
     }
 }

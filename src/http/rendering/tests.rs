@@ -74,7 +74,7 @@ fn answers_are_rendered_with_their_framing() {
 
 #[test]
 fn a_head_is_that_of_its_own_answer_whatever_went_before() {
-    let at = |path: &str| Reply::json(201, b"{}".to_vec()).with_header("location", path);
+    let at = |path: &str| Reply::json(201, b"{}".to_vec()).with_header("location", path.to_owned());
     for _ in 0..2 {
         for (reply, persistence, line, length) in [
             (
@@ -144,9 +144,9 @@ fn a_large_body_is_not_copied() {
 #[test]
 fn header_values_can_neither_split_the_answer_nor_panic() {
     let mut reply = Reply::empty(200).with_header("x-a", "b\r\nset-cookie: c\u{e9}\0");
-    reply.headers.push(("x-b", "\u{2028}d\ne".to_owned()));
-    reply.headers.push(("n\u{e4}me", "x".to_owned()));
-    reply.headers.push(("content-length", "7".to_owned()));
+    reply.headers.push(("x-b", "\u{2028}d\ne".into()));
+    reply.headers.push(("n\u{e4}me", "x".into()));
+    reply.headers.push(("content-length", "7".into()));
     let (head, _) = rendered(reply, Method::Get, Persistence::Implied);
     assert_eq!(
         head,

@@ -80,13 +80,7 @@ impl<'t> Scan<'t> {
     /// Over white space, if there is any.
     #[inline]
     pub(super) fn space(&mut self) {
-        // Mostly there is none, which one comparison tells.
-        while let Some(byte @ ..=b' ') = self.peek() {
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                break;
-            }
-            self.at += 1;
-        }
+        self.at = space_end(self.text.as_bytes(), self.at);
     }
 
     /// Over white space to the end of the text.
@@ -97,52 +91,8 @@ impl<'t> Scan<'t> {
 
     /// Over one value, which begins here.
     pub(super) fn value(&mut self) -> Option<()> {
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                }
-                b'{' => {
-                    if self.opens(b'}')? {
-                        self.open.push(true);
-                        self.passed_key()?;
-                        continue;
-                    }
-                }
-                b'[' => {
-                    if self.opens(b']')? {
-                        self.open.push(false);
-                        continue;
-                    }
-                }
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => self.number()?,
-            }
-            // A value has ended, and perhaps what it was the last of.
-            loop {
-                if self.open.is_empty() {
-                    return Some(());
-                }
-                self.space();
-                match (self.peek()?, self.open.is_object()) {
-                    (b',', is_object) => {
-                        self.at += 1;
-                        self.space();
-                        if is_object {
-                            self.passed_key()?;
-                        }
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => {
-                        self.at += 1;
-                        self.open.pop();
-                    }
-                    _ => return None,
-                }
-            }
-        }
+        let end = value_end(self.text.as_bytes(), self.at, &mut self.open);
+        self.go_to(end)
     }
 
     /// Over the object that begins here. `each` is called in front of every member's value and
@@ -206,110 +156,183 @@ impl<'t> Scan<'t> {
     /// Over a key and its colon, up to the value.
     fn key(&mut self) -> Option<Key<'t>> {
         let start = self.at;
-        let (end, is_escaped) = self.passed_key()?;
-        let raw = self.text.get(start..end)?;
+        let bytes = self.text.as_bytes();
+        let end = match bytes.get(start) {
+            Some(b'"') => string_end(bytes, start + 1),
+            _ => Err(start),
+        };
+        self.go_to(end)?;
+        let raw = self.since(start)?;
+        self.go_to(colon_end(bytes, self.at))?;
+        self.space();
+        let is_escaped = raw.as_bytes().contains(&b'\\');
         Some(Key { raw, is_escaped })
     }
 
-    /// The same; where the key ends, and whether there are escapes in it.
-    fn passed_key(&mut self) -> Option<(usize, bool)> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        let is_escaped = self.string()?;
-        let end = self.at;
-        self.space();
-        if self.peek()? != b':' {
-            return None;
-        }
-        self.at += 1;
-        self.space();
-        Some((end, is_escaped))
-    }
-
-    /// Over a string, whose first quote is here; whether there are escapes in it.
+    /// To where a walk ended, or failed.
     #[inline]
-    fn string(&mut self) -> Option<bool> {
-        let bytes = self.text.as_bytes();
-        let at = plain_end(bytes, self.at + 1);
-        if bytes.get(at) == Some(&b'"') {
-            self.at = at + 1;
-            return Some(false);
-        }
-        self.rest_of_string(at)
-    }
-
-    /// Over the rest of a string, up to whose byte at `at` all are as they are.
-    fn rest_of_string(&mut self, mut at: usize) -> Option<bool> {
-        let bytes = self.text.as_bytes();
-        let mut is_escaped = false;
-        loop {
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Some(is_escaped);
-                }
-                Some(b'\\') => {
-                    is_escaped = true;
-                    match escape_length(bytes, at) {
-                        Ok(length) => at += length,
-                        Err(wrong) => return self.fail(wrong),
-                    }
-                }
-                Some(_) => return self.fail(at - 1),
-                None => return self.fail(at),
-            }
-            at = plain_end(bytes, at);
-        }
-    }
-
-    #[inline]
-    fn fail<T>(&mut self, at: usize) -> Option<T> {
+    fn go_to(&mut self, end: Result<usize, usize>) -> Option<()> {
+        let (Ok(at) | Err(at)) = end;
         self.at = at;
-        None
+        end.is_ok().then_some(())
     }
+}
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        for byte in word.bytes() {
-            if self.peek()? != byte {
-                return None;
+/// Where the value that begins at `at` ends, or the first byte that is wrong. `open` is empty, before and behind.
+///
+/// Most of what is walked over is walked over here: it keeps its place in a register, and looks for white space
+/// where nothing else fits.
+fn value_end(bytes: &[u8], mut at: usize, open: &mut Nesting) -> Result<usize, usize> {
+    let mut is_key = false;
+    loop {
+        at = match bytes.get(at) {
+            Some(b'"') => {
+                let end = string_end(bytes, at + 1)?;
+                if is_key {
+                    is_key = false;
+                    at = colon_end(bytes, end)?;
+                    continue;
+                }
+                end
             }
-            self.at += 1;
-        }
-        Some(())
-    }
-
-    fn number(&mut self) -> Option<()> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek()? == b'0' {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
+            Some(b' ' | b'\n' | b'\t' | b'\r') => {
+                at += 1;
+                continue;
             }
-            self.digits()?;
+            _ if is_key => return Err(at),
+            Some(bracket @ (b'{' | b'[')) => {
+                let is_object = *bracket == b'{';
+                let close = if is_object { b'}' } else { b']' };
+                at = space_end(bytes, at + 1);
+                if bytes.get(at) != Some(&close) {
+                    open.push(is_object);
+                    is_key = is_object;
+                    continue;
+                }
+                at + 1
+            }
+            Some(b't') => word_end(bytes, at, *b"true")?,
+            Some(b'f') => word_end(bytes, at + 1, *b"alse")?,
+            Some(b'n') => word_end(bytes, at, *b"null")?,
+            _ => number_end(bytes, at)?,
+        };
+        // A value has ended, and perhaps what it was the last of.
+        while !open.is_empty() {
+            let is_object = open.is_object();
+            let byte = bytes.get(at).ok_or(at)?;
+            match byte {
+                b',' => {
+                    is_key = is_object;
+                    break;
+                }
+                b'}' if is_object => open.pop(),
+                b']' if !is_object => open.pop(),
+                b' ' | b'\n' | b'\t' | b'\r' => {}
+                _ => return Err(at),
+            }
+            at += 1;
         }
-        Some(())
+        if open.is_empty() {
+            return Ok(at);
+        }
+        at += 1;
     }
+}
 
-    /// Over digits, one at least.
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+/// Where white space that may begin at `at` ends.
+#[inline]
+fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    // Mostly there is none, which one comparison tells.
+    while let Some(byte @ ..=b' ') = bytes.get(at) {
+        if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            break;
         }
-        (self.at > start).then_some(())
+        at += 1;
     }
+    at
+}
+
+/// Where it goes on behind the colon of a member whose key ends at `at`, or the first byte that is wrong.
+#[inline]
+fn colon_end(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    if bytes.get(at) != Some(&b':') {
+        at = space_end(bytes, at);
+    }
+    match bytes.get(at) {
+        Some(b':') => Ok(at + 1),
+        _ => Err(at),
+    }
+}
+
+/// Where the string ends whose first quote is in front of `at`, or the first byte that is wrong; of a control
+/// character the one in front of it.
+#[expect(
+    clippy::inline_always,
+    reason = "at \"s\" a call would take as long as most strings"
+)]
+#[inline(always)]
+fn string_end(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    let end = plain_end(bytes, at);
+    if bytes.get(end) == Some(&b'"') {
+        return Ok(end + 1);
+    }
+    rest_end(bytes, end)
+}
+
+/// The same of the rest of a string, up to whose byte at `at` all are as they are.
+#[inline(never)]
+fn rest_end(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at += escape_length(bytes, at)?,
+            Some(_) => return Err(at - 1),
+            None => return Err(at),
+        }
+        at = plain_end(bytes, at);
+    }
+}
+
+/// Where a word ends whose last four letters should stand at `at`, or the first byte that is wrong.
+#[inline]
+fn word_end(bytes: &[u8], at: usize, letters: [u8; 4]) -> Result<usize, usize> {
+    let ahead = bytes.get(at..).unwrap_or_default();
+    if ahead.first_chunk() == Some(&letters) {
+        return Ok(at + letters.len());
+    }
+    let agree = ahead.iter().zip(&letters).take_while(|(a, b)| a == b);
+    Err(at + agree.count())
+}
+
+fn number_end(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    if bytes.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    at = match bytes.get(at) {
+        Some(b'0') => at + 1,
+        _ => digits_end(bytes, at)?,
+    };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits_end(bytes, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1;
+        if let Some(b'+' | b'-') = bytes.get(at) {
+            at += 1;
+        }
+        at = digits_end(bytes, at)?;
+    }
+    Ok(at)
+}
+
+/// Where digits end, one at least.
+#[inline]
+fn digits_end(bytes: &[u8], start: usize) -> Result<usize, usize> {
+    let mut at = start;
+    while let Some(b'0'..=b'9') = bytes.get(at) {
+        at += 1;
+    }
+    if at > start { Ok(at) } else { Err(start) }
 }
 
 /// Bytes of the escape whose backslash is at `at`, or where the first one is that is wrong; of four
@@ -328,18 +351,20 @@ fn escape_length(bytes: &[u8], at: usize) -> Result<usize, usize> {
 
 /// Where in a string the first byte from `at` on stands that is not to be taken as it is: a quote,
 /// a backslash or a control character; the length of `bytes` where there is none.
-#[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+#[expect(clippy::inline_always, reason = "see `string_end`")]
+#[inline(always)]
+fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let mut ahead = bytes.get(at..).unwrap_or_default();
+    while let Some((word, behind)) = ahead.split_first_chunk() {
         let special = special(u64::from_le_bytes(*word));
         if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
+            return bytes.len() - ahead.len() + (special.trailing_zeros() / 8) as usize;
         }
-        at += 8;
+        ahead = behind;
     }
-    let left = bytes.get(at..).unwrap_or_default();
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    at + left.iter().position(is_special).unwrap_or(left.len())
+    let plain = ahead.iter().position(is_special);
+    bytes.len() - ahead.len() + plain.unwrap_or(ahead.len())
 }
 
 /// Has the highest bit of every byte of `word` set that is a quote, a backslash or a control

@@ -9,26 +9,31 @@ pub(super) struct Fields {
     ends: Vec<(usize, usize)>,
 }
 
+/// Fields that most heads have room for at once.
+const FIELDS_LIKELY: usize = 16;
+
 impl Fields {
-    /// Adds a field. One that is not ASCII is left out.
+    /// None yet, and room for `bytes` bytes of names and values.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            ends: Vec::with_capacity(FIELDS_LIKELY),
+        }
+    }
+
+    /// Adds a field as it is; its name is in lower case.
     pub(super) fn push(&mut self, name: &str, value: &str) {
-        if !name.is_ascii() || !value.is_ascii() {
-            return;
-        }
-        let start = self.text.len();
         self.text.push_str(name);
-        if let Some(name) = self.text.get_mut(start..) {
-            name.make_ascii_lowercase();
-        }
         let middle = self.text.len();
         self.text.push_str(value);
         self.ends.push((middle, self.text.len()));
     }
 
-    /// Room for so many fields of so many bytes together.
-    pub(super) fn reserve(&mut self, fields: usize, bytes: usize) {
-        self.ends.reserve_exact(fields);
-        self.text.reserve_exact(bytes);
+    /// Adds a field whose name may be in any case. One that is not ASCII is left out.
+    pub(super) fn push_any(&mut self, name: &str, value: &str) {
+        if name.is_ascii() && value.is_ascii() {
+            self.push(&name.to_ascii_lowercase(), value);
+        }
     }
 
     /// Name and value of each.

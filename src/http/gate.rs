@@ -129,8 +129,10 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
         Target::Resource { path, query } => {
             let target = (path, query);
             Some(if scanned.passed_fields().next().is_some() {
-                let decoded = decode_message(scanned.rewritten())?;
-                Head::of(&decoded, scanned.method, target, scanned.host)
+                let message = scanned.rewritten();
+                let bytes = message.len();
+                let decoded = decode_message(message)?;
+                Head::of((&decoded, bytes), scanned.method, target, scanned.host)
             } else {
                 let host = scanned.host.map(|host| ("host", host));
                 Head::new(scanned.method, path, query, host)

@@ -83,7 +83,7 @@ impl Head {
     ) -> Self {
         let mut read = Fields::default();
         for (name, value) in fields {
-            read.push(name, value);
+            read.push_any(name, value);
         }
         Self {
             method,
@@ -93,25 +93,22 @@ impl Head {
         }
     }
 
-    /// The head of a decoded request, with `host` in place of the one that was decoded.
+    /// The head of a request that was decoded of a message of so many bytes, with `host` in place of the one that was
+    /// decoded.
     pub(super) fn of(
-        decoded: &http_types::Request,
+        (decoded, bytes): (&http_types::Request, usize),
         method: Method,
         target: (&str, &str),
         host: Option<&str>,
     ) -> Self {
-        let decoded = || {
-            let others = decoded.iter().filter(|(name, _)| name.as_str() != "host");
-            let others = others.flat_map(|(name, values)| {
-                values.iter().map(|value| (name.as_str(), value.as_str()))
-            });
-            others.chain(host.map(|host| ("host", host)))
-        };
-        let mut fields = Fields::default();
-        let bytes = decoded().map(|(name, value)| name.len() + value.len());
-        fields.reserve(decoded().count(), bytes.sum());
-        for (name, value) in decoded() {
-            fields.push(name, value);
+        let mut fields = Fields::with_room(bytes);
+        for (name, values) in decoded.iter().filter(|(name, _)| name.as_str() != "host") {
+            for value in values {
+                fields.push(name.as_str(), value.as_str());
+            }
+        }
+        if let Some(host) = host {
+            fields.push("host", host);
         }
         let (path, query) = target;
         Self {

@@ -52,7 +52,8 @@ pub fn duration_millis(duration: Duration) -> u64 {
 }
 
 impl Timestamp {
-    /// Calls `see` with its text. Every answer has some of them, which `core::fmt` would write digit by digit.
+    /// Calls `see` with its text, made without `core::fmt`: most answers have some, and formatting each of their numbers
+    /// would take longer than all the rest of them.
     fn with_text<T>(self, see: impl FnOnce(&str) -> T) -> T {
         let (year, month, day) = civil_date(self.0 / 86_400_000);
         let ms_of_day = self.0 % 86_400_000;

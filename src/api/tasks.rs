@@ -26,7 +26,7 @@ use crate::worker::WorkerName;
 /// length, 64 for the worker's name, and room for escapes.
 const FIELDS_LENGTH: u64 = 1 << 10;
 
-/// The same for most tasks.
+/// What most tasks need of that.
 const FIELDS_LIKELY: usize = 320;
 
 impl Api {

@@ -1,7 +1,7 @@
 //! What tasks and workers look like as JSON.
 //!
-//! A view borrows what it shows and is written straight into the answer. Its length is known
-//! beforehand, so that the bytes can be taken from the budget and allocated exactly.
+//! A view borrows what it shows and is written straight into the answer. The length of one that may be long is
+//! counted beforehand, so that the bytes can be taken from the budget and allocated exactly.
 
 use std::fmt::Display;
 use std::io;
@@ -158,15 +158,17 @@ pub(super) fn render(view: &impl Serialize, length: usize) -> Result<Vec<u8>, Ap
     Ok(body)
 }
 
-/// `view` as JSON, of which some `likely` bytes are expected. Where those are many they are counted first, so that
-/// it takes no more memory than it has bytes.
+/// `view` as JSON, of about `likely` bytes. A long one is counted first, and one that became long by its escapes
+/// gives back what it does not fill, so that neither takes more memory than it has bytes.
 pub(super) fn render_likely(view: &impl Serialize, likely: usize) -> Result<Vec<u8>, ApiError> {
-    let bytes = if likely < COUNTED_BYTES {
-        likely
-    } else {
-        length(view)?
-    };
-    render(view, bytes)
+    if likely >= COUNTED_BYTES {
+        return render(view, length(view)?);
+    }
+    let mut body = render(view, likely)?;
+    if body.capacity() > COUNTED_BYTES {
+        body.shrink_to_fit();
+    }
+    Ok(body)
 }
 
 /// Adds `view` as JSON to `out`.

@@ -9,15 +9,15 @@ pub(super) struct Fields {
     ends: Vec<(usize, usize)>,
 }
 
-/// Fields that most heads have room for at once.
-const FIELDS_LIKELY: usize = 16;
+/// A head that has more fields than this makes more room for them.
+const ROOM: usize = 16;
 
 impl Fields {
     /// None yet, and room for `bytes` bytes of names and values.
     pub(super) fn with_room(bytes: usize) -> Self {
         Self {
             text: String::with_capacity(bytes),
-            ends: Vec::with_capacity(FIELDS_LIKELY),
+            ends: Vec::with_capacity(ROOM),
         }
     }
 

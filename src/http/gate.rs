@@ -132,7 +132,7 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
                 let message = scanned.rewritten();
                 let bytes = message.len();
                 let decoded = decode_message(message)?;
-                Head::of((&decoded, bytes), scanned.method, target, scanned.host)
+                Head::of(&decoded, bytes, scanned.method, target, scanned.host)
             } else {
                 let host = scanned.host.map(|host| ("host", host));
                 Head::new(scanned.method, path, query, host)

@@ -93,15 +93,15 @@ impl Head {
         }
     }
 
-    /// The head of a request that was decoded of a message of so many bytes, with `host` in place of the one that was
-    /// decoded.
+    /// The head of a request that was decoded from a message of `bytes` bytes, with `host` in place of the decoded one.
     pub(super) fn of(
-        (decoded, bytes): (&http_types::Request, usize),
+        decoded: &http_types::Request,
+        bytes: usize,
         method: Method,
         target: (&str, &str),
         host: Option<&str>,
     ) -> Self {
-        let mut fields = Fields::with_room(bytes);
+        let mut fields = Fields::with_room(bytes + host.map_or(0, str::len));
         for (name, values) in decoded.iter().filter(|(name, _)| name.as_str() != "host") {
             for value in values {
                 fields.push(name.as_str(), value.as_str());

@@ -178,7 +178,8 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// Where the value that begins at `at` ends, or the first byte that is wrong. `open` is empty, before and behind.
+/// Where the value that begins at `at`, or behind white space there, ends, or the first byte that is wrong. `open` is empty
+/// before, and behind where the value is whole.
 ///
 /// Most of what is walked over is walked over here: it keeps its place in a register, and looks for white space
 /// where nothing else fits.

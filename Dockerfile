@@ -1,15 +1,12 @@
 # One static executable in an empty image. Build: docker build -t mecha .
-# Debian's C library and not Alpine's: musl's allocator halves the rate of webhooks.
-FROM rust:1.95-bookworm AS build
+# musl's C library, whose static executable has 0.7 MiB less than glibc's.
+FROM rust:1.95-alpine AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY benches benches
 COPY tests tests
-# A target must be named, or procedural macros would be linked statically too.
-# Relocations packed are 140 KiB less (Linux and glibc 2.36 or later, which is in the executable).
-RUN RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
-    cargo build --release --locked --bin mecha --target "$(rustc --print host-tuple)" \
+RUN cargo build --release --locked --bin mecha --target "$(uname -m)-unknown-linux-musl" \
     && install -d -m 0755 /image /image/system /image/user \
     && install -m 0755 target/*/release/mecha /image/system/mecha \
     && install -d -m 1777 /image/system/tmp \

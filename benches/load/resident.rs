@@ -1,7 +1,8 @@
 //! What large texts cost of memory: the peak, and what is left two seconds later.
 //!
 //! Each load has a server of its own with `limits.memory` of `MECHA_BENCH_MEMORY` MiB, 64 by default;
-//! what would not fit is made smaller. The highest peak is held against what docs/operations.md promises. The server inherits the C library's variables (`MALLOC_…`, `GLIBC_TUNABLES`), which decide much of it.
+//! what would not fit is made smaller. The highest peak is held against what docs/operations.md promises. The server inherits
+//! its allocator's variables (`MIMALLOC_…`), which decide much of it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -49,11 +49,8 @@ impl Server {
             .arg("--data")
             .arg(dir.join("data"))
             .env_clear()
-            // What the C library does with memory is measured, too.
-            .envs(
-                env::vars()
-                    .filter(|(name, _)| name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES"),
-            )
+            // What the allocator does with memory is measured, too.
+            .envs(env::vars().filter(|(name, _)| name.starts_with("MIMALLOC_")))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?);

@@ -167,7 +167,7 @@ fn read_small() -> io::Result<Step> {
 fn payload() -> Step {
     let text = pull_request(PAYLOAD_BYTES);
     Box::new(move || {
-        let payload = Payload::encode(black_box(&text).clone());
+        let payload = Payload::encode(black_box(&text));
         assert!(payload.stored_bytes() < text.len());
     })
 }

@@ -30,7 +30,6 @@ use std::process::ExitCode;
 use self::args::Command;
 use crate::allocator;
 use crate::config::{self, Config};
-use crate::footprint::Footprint;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,10 +105,7 @@ fn carry_out(command: Command) -> Exit {
 }
 
 fn serve(args: &config::Args) -> Exit {
-    let untuned = allocator::settle(|| {
-        let memory = config::memory_ahead(args);
-        memory.is_some_and(|memory| Footprint::of(memory).is_small)
-    });
+    let untuned = allocator::settle();
     match Config::load(args) {
         Ok(config) => serve::run(args, config, untuned.as_deref()),
         Err(error) => {

@@ -25,7 +25,7 @@ use crate::source::Source;
 use crate::worker::Worker;
 
 /// Bytes of a configuration file at most.
-pub(super) const FILE_LENGTH_MAX: usize = 1 << 20;
+const FILE_LENGTH_MAX: usize = 1 << 20;
 
 /// API keys at most: each is compared with what every request brings.
 const API_KEYS_MAX: usize = 100;

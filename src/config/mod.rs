@@ -6,14 +6,12 @@
 //! size of each file and the number of problems told are limited; looking up the host of an
 //! address waits for the system's resolver.
 //!
-//! - `ahead` reads `limits.memory` alone, before the program is set up for the rest;
 //! - `load` joins the sources, `file` reads the TOML, `worker` a worker's fields from either form,
 //!   `rule` its rules, `source` a source's;
 //! - `tree` and `table` are TOML and JSON made alike, `field` reads one value of it;
 //! - `value`, `addr`, `endpoint` and `secrets` know the forms in which things are written.
 
 pub(crate) mod addr;
-mod ahead;
 mod endpoint;
 pub(crate) mod environment;
 mod field;
@@ -181,12 +179,6 @@ pub fn file_path(args: &Args) -> Option<PathBuf> {
     load::file_path(args, &Environment::of_process())
         .ok()
         .flatten()
-}
-
-/// `limits.memory` as the file of `args` has it, before anything else of it is read or checked. `None` where that cannot
-/// be told, or is left to the default.
-pub fn memory_ahead(args: &Args) -> Option<u64> {
-    ahead::memory(&file_path(args)?)
 }
 
 /// The source of that name in the file that `args` name. Of what is wrong elsewhere in the file

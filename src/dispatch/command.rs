@@ -173,11 +173,8 @@ fn command(program: Program<'_>, order: &Order) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .env_remove("MECHA_API_KEY");
-    for (variable, before) in allocator::undone(|name| std::env::var_os(name)) {
-        match before {
-            Some(value) => command.env(variable, value),
-            None => command.env_remove(variable),
-        };
+    for variable in allocator::own_variables() {
+        command.env_remove(variable);
     }
     for variable in program.secret_variables {
         command.env_remove(variable);

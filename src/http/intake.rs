@@ -1,8 +1,7 @@
 //! The reading of one request's body from a connection.
 //!
 //! BOUND: beyond what came along with the head, no byte is read before the budget has given its
-//! permit. The buffer grows with the bytes that arrive, never beyond the permit, whatever length
-//! was announced.
+//! permit. The buffer never has more than the permit, whatever length was announced.
 
 use std::time::{Duration, Instant};
 
@@ -122,11 +121,16 @@ async fn read_fixed(
     // The length is within the budget, which counts memory.
     let length = usize::try_from(length).map_err(|_| too_large(usize::MAX as u64))?;
     let at_hand = wire.inbox.len().min(length);
-    let mut body = Vec::with_capacity(at_hand.max(length.min(BODY_START_MAX)));
+    // All of it at once: to let it grow takes the old and the new one. What is not filled takes no memory.
+    let mut body = Vec::with_capacity(length);
     body.extend(wire.inbox.drain(..at_hand));
+    let mut is_reserved = true;
     let mut pace = Pace::new(timing);
     while body.len() < length {
-        if pace.spent() >= timing.reservation {
+        // Memory that is kept and not filled is given back when its time is over.
+        if is_reserved && pace.spent() >= timing.reservation {
+            is_reserved = false;
+            body.shrink_to(BODY_START_MAX.min(length));
             permit.shrink_to(permit.counted(body.capacity() as u64));
         }
         let left = length - body.len();
@@ -137,11 +141,9 @@ async fn read_fixed(
             pace.grow(wire, permit, needed).await?;
             body.reserve_exact(more);
         }
-        // Memory that is kept and not filled is given back when its time is over.
-        let is_kept = permit.bytes() > permit.counted(body.capacity() as u64);
         let patience = pace.patience(body.len());
         let kept_for = timing.reservation.saturating_sub(pace.spent());
-        let ends_keeping = is_kept && kept_for < patience;
+        let ends_keeping = is_reserved && kept_for < patience;
         let until = if ends_keeping { kept_for } else { patience };
         wire.deadline.set(until);
         let room = (body.capacity() - body.len()).min(left).min(BODY_READ_MAX);

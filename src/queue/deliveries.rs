@@ -75,7 +75,7 @@ impl Queue {
         mut permit: Permit,
     ) -> Result<Receipt, Error> {
         let text = std::mem::take(&mut delivery.payload);
-        let payload = offload::run(text.len(), move || Payload::encode(text)).await;
+        let payload = offload::run(text.len(), move || Payload::encode(&text)).await;
         let attributes_json =
             serde_json::to_string(&delivery.attributes).map_err(|_| Error::Unreadable)?;
         let held = payload.stored_bytes().saturating_add(attributes_json.len());

@@ -28,9 +28,6 @@ const RESERVED_MAX: usize = 32 << 20;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// Bytes of a text that was compressed in part are given back in steps of this.
-const GIVEN_BACK_BYTES: usize = 1 << 20;
-
 /// A payload ready to be stored. The batch and the engine share its pieces and copy none.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
@@ -39,22 +36,13 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Compresses `text`, the last piece first: what is done is given back, so that memory is that
-    /// of the text and a little. It takes some 2 ms for each MiB.
-    pub fn encode(text: String) -> Self {
-        let bytes = text.len() as u64;
-        let mut rest = text.into_bytes();
-        let mut pieces = Vec::with_capacity(rest.len().div_ceil(PIECE_BYTES));
-        while let Some(last) = rest.chunks(PIECE_BYTES).next_back() {
-            pieces.push(encode_piece(last));
-            let left = rest.len().saturating_sub(last.len());
-            rest.truncate(left);
-            if rest.capacity().saturating_sub(left) >= GIVEN_BACK_BYTES {
-                rest.shrink_to_fit();
-            }
+    /// Compresses `text`. It takes some 2 ms for each MiB.
+    pub fn encode(text: &str) -> Self {
+        let pieces = text.as_bytes().chunks(PIECE_BYTES).map(encode_piece);
+        Self {
+            pieces: pieces.collect(),
+            bytes: text.len() as u64,
         }
-        pieces.reverse();
-        Self { pieces, bytes }
     }
 
     /// Bytes of the text.
@@ -166,7 +154,7 @@ mod tests {
             letters(3 * PIECE_BYTES),
             repeated,
         ] {
-            let payload = Payload::encode(text.clone());
+            let payload = Payload::encode(&text);
             assert_eq!(payload.bytes(), text.len() as u64);
             assert!(payload.stored_bytes() <= text.len() + payload.pieces.len());
             assert_eq!(read_back(&payload, payload.bytes()), Ok(text));
@@ -176,7 +164,7 @@ mod tests {
     #[test]
     fn a_damaged_piece_is_refused() {
         let text = r#"{"id": 1, "url": "https://api.github.com/"}"#.repeat(5_000);
-        let whole = Payload::encode(text);
+        let whole = Payload::encode(&text);
         for damage in 0..500 {
             let mut random = fastrand::Rng::with_seed(damage);
             let mut damaged = whole.clone();

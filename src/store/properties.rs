@@ -66,7 +66,7 @@ fn stored_payload(text: &str, repeated: usize) {
         0..=2_048 => text.repeat(repeated),
         _ => text.to_owned(),
     };
-    let stored = Payload::encode(text.clone());
+    let stored = Payload::encode(&text);
     let read = |number| {
         let at = usize::try_from(number).ok();
         Ok(at.and_then(|at| stored.pieces.get(at)))

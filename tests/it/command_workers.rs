@@ -112,16 +112,11 @@ fn the_environment_is_the_server_s_without_its_secrets() {
         .env("AGENT_VARIABLE", "secret-3")
         .env("MECHA_API_KEY", "secret-4")
         .env("ORDINARY", "ordinary")
-        .env("GLIBC_TUNABLES", "glibc.pthread.rseq=1:glibc.rtld.nns=4")
         .key("secret-4")
         .start();
     let output = result(&server, "p")["output"].as_str().unwrap().to_owned();
     let has = |line: &str| output.lines().any(|other| other == line);
     assert!(has("ORDINARY=ordinary"), "{output}");
-    assert!(
-        has("GLIBC_TUNABLES=glibc.pthread.rseq=1:glibc.rtld.nns=4"),
-        "{output}"
-    );
     assert!(has("PLAIN=plain"), "{output}");
     assert!(has("AGENT_KEY=secret-3"), "{output}");
     assert!(has("TOKEN_VARIABLE=given"), "{output}");
@@ -139,11 +134,14 @@ fn the_environment_is_the_server_s_without_its_secrets() {
 }
 
 #[test]
-fn the_settings_of_the_server_s_allocator_are_its_own() {
-    let server = Server::with(command_worker("w", &["env"], ""));
-    let output = result(&server, "p")["output"].as_str().unwrap().to_owned();
-    assert!(output.contains("MECHA_TASK_ID="), "{output}");
-    assert!(!output.contains("GLIBC_TUNABLES"), "{output}");
+fn the_setting_of_the_server_s_allocator_is_its_own_unless_an_operator_gave_it() {
+    let launch = || server().config(command_worker("w", &["env"], ""));
+    let output = |server: &Server| result(server, "p")["output"].as_str().unwrap().to_owned();
+    let own = output(&launch().start());
+    assert!(own.contains("MECHA_TASK_ID="), "{own}");
+    assert!(!own.contains("MIMALLOC_"), "{own}");
+    let given = output(&launch().env("MIMALLOC_PURGE_DELAY", "50").start());
+    assert!(given.contains("MIMALLOC_PURGE_DELAY=50"), "{given}");
 }
 
 #[test]

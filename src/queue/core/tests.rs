@@ -321,7 +321,7 @@ fn receive(id: &str) -> Command {
             attributes: Attributes::new(),
             payload: String::new(),
         },
-        payload: Payload::encode("{}".to_owned()),
+        payload: Payload::encode("{}"),
         attributes_json: "{}".to_owned(),
         permit: Budget::new(1 << 10).try_acquire(1).unwrap(),
     }))

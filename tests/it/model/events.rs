@@ -115,7 +115,7 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
         attributes.insert("number".into(), Attribute::Integer(i64::from(delivery.1)));
         let text = "x".repeat(filler);
         let new = NewEvent {
-            payload: Payload::encode(text.clone()),
+            payload: Payload::encode(&text),
             attributes_json: serde_json::to_string(&attributes).unwrap(),
             delivery: Delivery {
                 source: SOURCES[delivery.0].to_owned(),

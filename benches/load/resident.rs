@@ -80,7 +80,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
     })?;
     let sizes = Sizes {
         limit,
-        payload: PAYLOAD_BYTES.min(limit.saturating_sub(1) << 20),
+        payload: PAYLOAD_BYTES.min((limit * 5) << 17),
         result: RESULT_BYTES.min(limit << 18),
     };
     let head = format!("16 clients, limits.memory {limit} MiB; MiB");

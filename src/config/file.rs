@@ -18,6 +18,7 @@ use super::secrets::{Secrets, check_header_secret, read_bounded};
 use super::table::{LIMITS, TOP, Table};
 use super::tree::{self, Entry, Lines, Node, Value, quoted};
 use super::{Limits, field, rule, source, worker};
+use crate::footprint;
 use crate::roster::WORKERS_MAX;
 use crate::rules::Rule;
 use crate::secret::Secret;
@@ -199,13 +200,15 @@ fn read_limits(top: &Table<'_>, problems: &mut Problems) -> Limits {
     let table = Table::of_file(&LIMITS, "limits.", entries, entry.line);
     table.refuse_unknown(problems);
     let mut read_size = |key, range: &RangeInclusive<u64>, limit: &mut u64| {
-        if let Some(size) = table.read(key, problems, |v| field::size(v, range)) {
-            *limit = size;
-        }
+        let size = table.read(key, problems, |v| field::size(v, range));
+        *limit = size.unwrap_or(*limit);
     };
     read_size("task_body", &BODY_RANGE, &mut limits.task_body);
-    read_size("webhook_body", &BODY_RANGE, &mut limits.webhook_body);
     read_size("memory", &MEMORY_RANGE, &mut limits.memory);
+    limits.webhook_body = limits
+        .webhook_body
+        .min(footprint::webhook_body_max(limits.memory));
+    read_size("webhook_body", &BODY_RANGE, &mut limits.webhook_body);
     read_size(
         "disk_reserve",
         &DISK_RESERVE_RANGE,

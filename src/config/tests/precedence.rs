@@ -283,3 +283,22 @@ fn what_a_reload_cannot_change_is_named() {
     assert_eq!(new.needs_restart(&running), ["addr", "limits.connections"]);
     assert_eq!(new.needs_restart(&new), [] as [&str; 0]);
 }
+
+#[test]
+fn a_small_host_takes_smaller_webhooks_unless_somebody_says_otherwise() {
+    for (limits, webhook_body) in [
+        ("memory = \"64MiB\"", 25 << 20),
+        ("memory = \"25MiB\"", 25 << 20),
+        ("memory = \"24MiB\"", 15 << 20),
+        ("memory = \"16MiB\"", 10 << 20),
+        ("memory = \"16MiB\"\nwebhook_body = \"12MiB\"", 12 << 20),
+    ] {
+        let place = Place::with(format!("[limits]\n{limits}\n"));
+        let args = Args {
+            config: Some(place.file()),
+            ..Args::default()
+        };
+        let config = load_with(&args, &[]).unwrap();
+        assert_eq!(config.limits.webhook_body, webhook_body, "{limits}");
+    }
+}

@@ -13,7 +13,8 @@
 //!
 //! Each step is taken [`FEW`] and [`MANY`] times in a process of its own; the difference leaves out
 //! start and preparation. callgrind sees no instruction of the kernel and emulates a processor without
-//! instructions for SHA-2, so the figures are for comparison with themselves alone.
+//! instructions for SHA-2, and the steps have the C library's allocator in place of the executable's, so the figures are for
+//! comparison with themselves alone.
 
 #[path = "support/directory.rs"]
 mod directory;

@@ -65,7 +65,7 @@ impl Footprint {
     }
 }
 
-/// Bytes of a webhook's body, unless somebody says otherwise, beside a `limits.memory` of so many: on a small host five
+/// Bytes of a webhook's body at most, unless somebody says otherwise, beside a `limits.memory` of so many: on a small host five
 /// eighths of it, because one that cannot be compressed is there twice until it is stored.
 pub fn webhook_body_max(memory: u64) -> u64 {
     if Footprint::of(memory).is_small {

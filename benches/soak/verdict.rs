@@ -4,7 +4,7 @@
 //! band. Medians, because single looks find a burst of large bodies, a table being compacted, or the
 //! thread of a large webhook. The first fifth is left out: caches fill, and nothing is old enough to be deleted.
 //!
-//! - memory: 8 MiB. The allocator gives back pages when it likes; `limits.memory` is 8 MiB here, and
+//! - memory: 8 MiB. The allocator gives back whole pages alone; `limits.memory` is 8 MiB here, and
 //!   a quarter may have found it full where the other found it empty.
 //! - open files: 12; only root can count them, since the server hides them. The store opens a file for each table, and compaction changes how many there are;
 //!   clients come and go.

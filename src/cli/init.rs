@@ -103,7 +103,10 @@ mod tests {
         let defaults = load(&file);
         fs::write(&file, without_marks()).unwrap();
         let written = load(&file);
-        assert_eq!(written.limits, defaults.limits);
+        let memory = defaults.limits.memory;
+        let mut limits = defaults.limits.clone();
+        limits.webhook_body = Some(limits.webhook_body(memory));
+        assert_eq!(written.limits, limits);
         assert_eq!(written.addr, defaults.addr);
         assert_eq!(written.drain, defaults.drain);
         let [endpoint, command] = written.workers.as_slice() else {

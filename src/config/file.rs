@@ -18,7 +18,6 @@ use super::secrets::{Secrets, check_header_secret, read_bounded};
 use super::table::{LIMITS, TOP, Table};
 use super::tree::{self, Entry, Lines, Node, Value, quoted};
 use super::{Limits, field, rule, source, worker};
-use crate::footprint;
 use crate::roster::WORKERS_MAX;
 use crate::rules::Rule;
 use crate::secret::Secret;
@@ -205,15 +204,12 @@ fn read_limits(top: &Table<'_>, problems: &mut Problems) -> Limits {
     };
     read_size("task_body", &BODY_RANGE, &mut limits.task_body);
     read_size("memory", &MEMORY_RANGE, &mut limits.memory);
-    limits.webhook_body = limits
-        .webhook_body
-        .min(footprint::webhook_body_max(limits.memory));
-    read_size("webhook_body", &BODY_RANGE, &mut limits.webhook_body);
     read_size(
         "disk_reserve",
         &DISK_RESERVE_RANGE,
         &mut limits.disk_reserve,
     );
+    limits.webhook_body = table.read("webhook_body", problems, |v| field::size(v, &BODY_RANGE));
     let connections = table.read("connections", problems, |v| {
         field::integer(v, &CONNECTIONS_RANGE)
     });

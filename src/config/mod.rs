@@ -43,6 +43,7 @@ pub use problem::{Error, Problem};
 pub(crate) use tree::quoted;
 
 use self::environment::Environment;
+use crate::footprint;
 use crate::rules::Rulebook;
 use crate::secret::Secret;
 use crate::source::Source;
@@ -75,8 +76,8 @@ pub enum LogFormat {
 pub struct Limits {
     /// Bytes of a `POST /task` body.
     pub task_body: u64,
-    /// Bytes of a webhook body.
-    pub webhook_body: u64,
+    /// Bytes of a webhook body, where somebody has said it: see [`Limits::webhook_body`].
+    pub webhook_body: Option<u64>,
     /// Bytes of all bodies, prompts and results in memory at once.
     pub memory: u64,
     /// Client connections at once.
@@ -93,7 +94,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             task_body: 8 << 20,
-            webhook_body: 25 << 20,
+            webhook_body: None,
             memory: 64 << 20,
             connections: 1_024,
             queue: 100_000,
@@ -102,6 +103,18 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Bytes of a webhook body of a server that runs with `memory` bytes of `limits.memory`: what the file says, or what
+    /// GitHub sends at most and such a server can hold.
+    pub fn webhook_body(&self, memory: u64) -> u64 {
+        let likely = footprint::webhook_body_max(memory).min(WEBHOOK_BODY);
+        self.webhook_body.unwrap_or(likely)
+    }
+}
+
+/// Bytes of a webhook body, unless the file says otherwise.
+const WEBHOOK_BODY: u64 = 25 << 20;
 
 /// What the command line says about the configuration, as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -55,7 +55,11 @@ fn refuses_to_show(input: &[u8], text: &str) {
 
 fn holds_again(settings: &Settings) {
     let limits = &settings.limits;
-    for size in [limits.task_body, limits.webhook_body, limits.memory] {
+    for size in [
+        limits.task_body,
+        limits.webhook_body(limits.memory),
+        limits.memory,
+    ] {
         assert!(size >= 64);
         assert_eq!(value::parse_size(&value::size_text(size)), Ok(size));
     }

@@ -32,7 +32,7 @@ impl Config {
                 format!(
                     "task_body {}, webhook_body {}, memory {}, connections {}, queue {}, retention {}, disk_reserve {}",
                     value::size_text(limits.task_body),
-                    value::size_text(limits.webhook_body),
+                    value::size_text(limits.webhook_body(limits.memory)),
                     value::size_text(limits.memory),
                     limits.connections,
                     limits.queue,

@@ -22,7 +22,11 @@ pub(super) fn warn_of_readable_secrets(path: &Path) -> Option<String> {
 pub(super) fn warn_of_limits(limits: &Limits, has_sources: bool) -> Vec<String> {
     let bodies = [
         ("task_body", limits.task_body, true),
-        ("webhook_body", limits.webhook_body, has_sources),
+        (
+            "webhook_body",
+            limits.webhook_body(limits.memory),
+            has_sources,
+        ),
     ];
     let too_large = bodies
         .into_iter()

@@ -1,7 +1,7 @@
 //! The reading of one request's body from a connection.
 //!
 //! BOUND: beyond what came along with the head, no byte is read before the budget has given its
-//! permit. The buffer never has more than the permit, whatever length was announced.
+//! permit. The buffer never has more than the permit counts for, whatever length was announced.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,8 @@ use crate::clock::monotonic;
 /// Bytes that a read of a body asks for at least, and at most.
 const BODY_READ_MIN: usize = 16 * 1024;
 const BODY_READ_MAX: usize = 256 * 1024;
-/// Bytes that a body's buffer begins with at most: most bodies fit at once, and one that was
-/// announced and does not come holds no more.
-const BODY_START_MAX: usize = 64 * 1024;
+/// What is left of a buffer that was not filled in its time, at least: most bodies fit.
+const BODY_KEPT_MIN: usize = 64 * 1024;
 /// By how much the permit of a chunked body grows at most, beyond what is needed.
 const PERMIT_STEP: u64 = 64 * 1024;
 /// A body of this many bytes at most is read and dropped, so that the connection can go on behind
@@ -122,7 +121,9 @@ async fn read_fixed(
     let length = usize::try_from(length).map_err(|_| too_large(usize::MAX as u64))?;
     let at_hand = wire.inbox.len().min(length);
     // All of it at once: to let it grow takes the old and the new one. What is not filled takes no memory.
-    let mut body = Vec::with_capacity(length);
+    let mut body = Vec::new();
+    body.try_reserve_exact(length)
+        .map_err(|_| overloaded(timing))?;
     body.extend(wire.inbox.drain(..at_hand));
     let mut is_reserved = true;
     let mut pace = Pace::new(timing);
@@ -130,7 +131,8 @@ async fn read_fixed(
         // Memory that is kept and not filled is given back when its time is over.
         if is_reserved && pace.spent() >= timing.reservation {
             is_reserved = false;
-            body.shrink_to(BODY_START_MAX.min(length));
+            let room = (length - body.len()).min(body.len().max(BODY_READ_MIN));
+            body.shrink_to((body.len() + room).max(BODY_KEPT_MIN.min(length)));
             permit.shrink_to(permit.counted(body.capacity() as u64));
         }
         let left = length - body.len();
@@ -146,7 +148,10 @@ async fn read_fixed(
         let ends_keeping = is_reserved && kept_for < patience;
         let until = if ends_keeping { kept_for } else { patience };
         wire.deadline.set(until);
-        let room = (body.capacity() - body.len()).min(left).min(BODY_READ_MAX);
+        // What is read into is filled with zeros before: no more than what has arrived, so that whoever
+        // sends slowly holds no more than that.
+        let read_max = body.len().clamp(BODY_KEPT_MIN, BODY_READ_MAX);
+        let room = (body.capacity() - body.len()).min(left).min(read_max);
         let read = wire.read_behind(&mut body, room).await;
         if ends_keeping && matches!(read, Err(Cut::Expired)) {
             continue;

@@ -145,10 +145,11 @@ impl Server {
         let executor = Arc::new(Executor::new());
         let threads = Threads::start(&executor, footprint).map_err(Error::System)?;
         let roster = smol::block_on(workers::fill(&self.config, &self.queue));
+        let memory = self.config.limits.memory;
         let budget = if footprint.is_small {
-            Budget::with_copies(self.config.limits.memory)
+            Budget::with_copies(memory)
         } else {
-            Budget::new(self.config.limits.memory)
+            Budget::new(memory)
         };
         let dispatcher = Dispatcher::start(dispatch::Parts {
             executor: Arc::clone(&executor),
@@ -176,7 +177,7 @@ impl Server {
             http: self.listener.stats(),
             addr,
             api_keys: self.config.api_keys.clone(),
-            body_limits: body_limits(&self.config),
+            body_limits: body_limits(&self.config, memory),
             executor: Arc::clone(&executor),
         }));
         let options = http::Options {
@@ -207,6 +208,7 @@ impl Server {
             api,
             roster,
             queue: self.queue,
+            memory,
         };
         // The executor's threads wait for signals and timers; this one is woken by them.
         let drained = smol::future::block_on(async {
@@ -251,10 +253,11 @@ fn queue_settings(config: &Config) -> queue::Settings {
     }
 }
 
-fn body_limits(config: &Config) -> api::BodyLimits {
+/// Those of a server that runs with `memory` bytes of `limits.memory`.
+fn body_limits(config: &Config, memory: u64) -> api::BodyLimits {
     api::BodyLimits {
         task: config.limits.task_body,
-        webhook: config.limits.webhook_body,
+        webhook: config.limits.webhook_body(memory),
     }
 }
 

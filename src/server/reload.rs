@@ -23,6 +23,8 @@ pub(super) struct Live {
     pub(super) api: Arc<Api>,
     pub(super) roster: Roster,
     pub(super) queue: Queue,
+    /// Bytes of `limits.memory` that the server runs with until it ends.
+    pub(super) memory: u64,
 }
 
 impl Live {
@@ -49,7 +51,7 @@ impl Live {
             );
         }
         self.api.set_keys(&config.api_keys);
-        self.api.set_body_limits(body_limits(&config));
+        self.api.set_body_limits(body_limits(&config, self.memory));
         self.matcher.configure(matcher_setup(&config));
         if let Err(failure) = self.queue.configure(queue_settings(&config)).await {
             error!("reload: the queue's limits stay as they were: {failure}");

@@ -90,7 +90,7 @@ fn without_anything_the_defaults_hold() {
             drain: Duration::from_secs(30),
             limits: Limits {
                 task_body: 8_388_608,
-                webhook_body: 26_214_400,
+                webhook_body: None,
                 memory: 67_108_864,
                 connections: 1_024,
                 queue: 100_000,
@@ -174,7 +174,7 @@ fn a_whole_file_is_read() {
         config.limits,
         Limits {
             task_body: 64,
-            webhook_body: 1_024,
+            webhook_body: Some(1_024),
             memory: 1_048_576,
             connections: 1,
             queue: 2,

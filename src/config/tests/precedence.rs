@@ -299,6 +299,7 @@ fn a_small_host_takes_smaller_webhooks_unless_somebody_says_otherwise() {
             ..Args::default()
         };
         let config = load_with(&args, &[]).unwrap();
-        assert_eq!(config.limits.webhook_body, webhook_body, "{limits}");
+        let limit = config.limits.webhook_body(config.limits.memory);
+        assert_eq!(limit, webhook_body, "{limits}");
     }
 }

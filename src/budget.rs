@@ -48,11 +48,11 @@ impl Budget {
     }
 
     /// A budget of `size` bytes in which a text counts twice: with the copy that is made of it, for the
-    /// store or for an answer. Three eighths are left for what counts nowhere, buffers and
+    /// store or for an answer. Half of it is left for what counts nowhere, buffers and
     /// the copies of what is small. A text that would need them gets the rest but an eighth, so that it does not
     /// have to wait until nobody holds anything.
     pub fn with_copies(size: u64) -> Self {
-        let room = size - size / 8 * 3;
+        let room = size - size / 2;
         Self::counting(size, room, room - room / 8, 2)
     }
 

@@ -128,17 +128,16 @@ async fn read_fixed(
     let mut is_reserved = true;
     let mut pace = Pace::new(timing);
     while body.len() < length {
+        let left = length - body.len();
+        // BOUND: doubles with what has arrived, and ends with what was announced.
+        let more = left.min(body.len().max(BODY_READ_MIN));
         // Memory that is kept and not filled is given back when its time is over.
         if is_reserved && pace.spent() >= timing.reservation {
             is_reserved = false;
-            let room = (length - body.len()).min(body.len().max(BODY_READ_MIN));
-            body.shrink_to((body.len() + room).max(BODY_KEPT_MIN.min(length)));
+            body.shrink_to((body.len() + more).max(BODY_KEPT_MIN.min(length)));
             permit.shrink_to(permit.counted(body.capacity() as u64));
         }
-        let left = length - body.len();
         if body.len() == body.capacity() {
-            // BOUND: doubles with what has arrived, and ends with what was announced.
-            let more = left.min(body.len().max(BODY_READ_MIN));
             let needed = permit.counted((body.len() + more) as u64);
             pace.grow(wire, permit, needed).await?;
             body.reserve_exact(more);

@@ -21,19 +21,19 @@ impl Fields {
         }
     }
 
-    /// Adds a field as it is; its name is in lower case.
+    /// Adds a field, its name in lower case. One that is not ASCII is left out.
     pub(super) fn push(&mut self, name: &str, value: &str) {
+        if !name.is_ascii() || !value.is_ascii() {
+            return;
+        }
+        let start = self.text.len();
         self.text.push_str(name);
         let middle = self.text.len();
+        if let Some(name) = self.text.get_mut(start..) {
+            name.make_ascii_lowercase();
+        }
         self.text.push_str(value);
         self.ends.push((middle, self.text.len()));
-    }
-
-    /// Adds a field whose name may be in any case. One that is not ASCII is left out.
-    pub(super) fn push_any(&mut self, name: &str, value: &str) {
-        if name.is_ascii() && value.is_ascii() {
-            self.push(&name.to_ascii_lowercase(), value);
-        }
     }
 
     /// Name and value of each.

@@ -121,22 +121,38 @@ pub(super) async fn read_head(wire: &mut Wire, timing: &Timing) -> Result<Incomi
     Ok(incoming)
 }
 
-/// Hands a scanned head to async-h1. One without fields beyond those that were read already has nothing left to
-/// decode.
+/// Reads the fields of a scanned head. What stands for a field that is repeated is left to async-h1; where none is, it has
+/// nothing to add to what the scan has found.
 pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
+    let host = scanned.host.map(|host| ("host", host));
+    let bytes = scanned.bytes();
     let head = match scanned.target {
         Target::Server => None,
-        Target::Resource { path, query } => {
+        Target::Resource { path, query } if scanned.repeats_a_field() => {
+            let decoded = decode_message(scanned.rewritten())?;
+            let fields = decoded
+                .iter()
+                .filter(|(name, _)| name.as_str() != "host")
+                .flat_map(|(name, values)| {
+                    values.iter().map(|value| (name.as_str(), value.as_str()))
+                });
             let target = (path, query);
-            Some(if scanned.passed_fields().next().is_some() {
-                let message = scanned.rewritten();
-                let bytes = message.len();
-                let decoded = decode_message(message)?;
-                Head::of(&decoded, bytes, scanned.method, target, scanned.host)
-            } else {
-                let host = scanned.host.map(|host| ("host", host));
-                Head::new(scanned.method, path, query, host)
-            })
+            Some(Head::with_room(
+                bytes,
+                scanned.method,
+                target,
+                fields.chain(host),
+            ))
+        }
+        Target::Resource { path, query } => {
+            let fields = scanned.passed_fields();
+            let target = (path, query);
+            Some(Head::with_room(
+                bytes,
+                scanned.method,
+                target,
+                fields.chain(host),
+            ))
         }
     };
     Ok(Incoming {

@@ -81,41 +81,25 @@ impl Head {
         query: &str,
         fields: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let mut read = Fields::default();
+        Self::with_room(0, method, (path, query), fields)
+    }
+
+    /// The same, of fields that have `bytes` bytes.
+    pub(super) fn with_room<'a>(
+        bytes: usize,
+        method: Method,
+        (path, query): (&str, &str),
+        fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut read = Fields::with_room(bytes);
         for (name, value) in fields {
-            read.push_any(name, value);
+            read.push(name, value);
         }
         Self {
             method,
             path: path.into(),
             query: query.to_owned(),
             fields: read,
-        }
-    }
-
-    /// The head of a request that was decoded from a message of `bytes` bytes, with `host` in place of the decoded one.
-    pub(super) fn of(
-        decoded: &http_types::Request,
-        bytes: usize,
-        method: Method,
-        target: (&str, &str),
-        host: Option<&str>,
-    ) -> Self {
-        let mut fields = Fields::with_room(bytes + host.map_or(0, str::len));
-        for (name, values) in decoded.iter().filter(|(name, _)| name.as_str() != "host") {
-            for value in values {
-                fields.push(name.as_str(), value.as_str());
-            }
-        }
-        if let Some(host) = host {
-            fields.push("host", host);
-        }
-        let (path, query) = target;
-        Self {
-            method,
-            path: path.into(),
-            query: query.to_owned(),
-            fields,
         }
     }
 

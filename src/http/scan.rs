@@ -15,6 +15,8 @@ use super::request_line::{RequestLine, Target, target_too_long};
 pub(super) const HEAD_MAX: usize = 7_936;
 /// Header fields at most; async-h1 takes 128.
 pub(super) const FIELDS_MAX: usize = 100;
+/// So many fields are compared with those behind them at most.
+const COMPARED_MAX: usize = 32;
 
 /// Finds the end of a head in bytes that arrive piece by piece, and looks at each byte once.
 #[derive(Debug, Default)]
@@ -119,7 +121,8 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedHead<'_>, Refusal> {
         .and_then(|head| head.strip_suffix("\r\n"))
         .ok_or_else(|| Refusal::malformed("the request head is not ASCII text"))?;
     let (request_line, lines) = head
-        .split_once("\r\n")
+        .split_once('\n')
+        .and_then(|(line, lines)| Some((line.strip_suffix('\r')?, lines)))
         .ok_or_else(|| Refusal::malformed("the request head has no request line"))?;
     let line = RequestLine::parse(request_line)?;
     let fields = Fields::read(lines)?;
@@ -228,8 +231,11 @@ fn once<T>(place: &mut Option<T>, value: T, name: &str) -> Result<(), Refusal> {
     }
 }
 
+/// The lines of a head, in which CR and LF stand together alone: one byte is found sooner than two.
 fn split_lines(lines: &str) -> impl Iterator<Item = &str> {
-    lines.split_terminator("\r\n")
+    lines
+        .split_terminator('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// The `Host` that async-h1 is given. It pastes the value into a URL, so it never sees a
@@ -263,6 +269,25 @@ impl<'a> ScannedHead<'a> {
                     .any(|known| name.eq_ignore_ascii_case(known))
             })
             .map(|(name, value)| (name, field::trim(value)))
+    }
+
+    /// Whether a field stands there more than once, or it would take long to say.
+    pub(super) fn repeats_a_field(&self) -> bool {
+        let mut names = [""; COMPARED_MAX];
+        for (count, (name, _)) in self.passed_fields().enumerate() {
+            let before = names.get(..count).unwrap_or_default();
+            let is_known = before.iter().any(|known| name.eq_ignore_ascii_case(known));
+            match names.get_mut(count) {
+                Some(place) if !is_known => *place = name,
+                _ => return true,
+            }
+        }
+        false
+    }
+
+    /// Bytes of the header lines.
+    pub(super) fn bytes(&self) -> usize {
+        self.lines.len()
     }
 
     /// The message that async-h1 is given: HTTP/1.1, a fixed `Host`, and no body.

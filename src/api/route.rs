@@ -215,10 +215,13 @@ pub(super) fn endpoints() -> impl Iterator<Item = (Endpoint, Method, String)> {
 }
 
 fn matched_segment<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
-    match pattern.split_once("{}") {
+    // A byte is found sooner than two, and this is done for line after line.
+    match pattern.split_once('{') {
         None => (pattern == path).then_some(""),
         Some((before, after)) => {
-            let segment = path.strip_prefix(before)?.strip_suffix(after)?;
+            let segment = path
+                .strip_prefix(before)?
+                .strip_suffix(after.strip_prefix('}')?)?;
             (!segment.is_empty() && !segment.contains('/')).then_some(segment)
         }
     }

@@ -43,6 +43,7 @@ pub mod offload;
 pub mod packed;
 pub mod page;
 pub mod queue;
+pub mod relief;
 pub mod roster;
 pub mod rules;
 pub mod secret;

@@ -128,7 +128,7 @@ impl Claim {
         self.is_finished = true;
         let attempt = self.granted.attempt;
         let command = Command::Complete { attempt, result };
-        let asked = self.queue.ask_for(command, Some(Arc::new(permit)));
+        let asked = self.queue.inner.desk.ask(command, Some(Arc::new(permit)));
         asked.await.map(drop)
     }
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::channel::Sender;
 
@@ -13,12 +14,16 @@ use super::claim::Granted;
 use super::command::{Answer, Command};
 use super::oneshot;
 use crate::budget::Permit;
+use crate::clock::monotonic;
 
 /// Commands in one commit.
 const GROUP_MAX: usize = 1_024;
 
 /// Commands in a group from which on there are many who ask at once.
 const CROWD: usize = 4;
+
+/// Who asked so often in a row asks alone.
+const ALONE: u32 = 16;
 
 /// BOUND: commands that wait, those that end attempts aside, which are as many as the attempts.
 /// A connection has one under way, so this is reached only when something is wrong.
@@ -71,6 +76,9 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct InboxState {
     requests: VecDeque<Request>,
+    asker: Asker,
+    /// When the writer goes on though nothing has come; `None` where it waits for that alone, or is at work.
+    resumes_at: Option<Instant>,
     /// Commands in the last group.
     last_group: usize,
     is_closed: bool,
@@ -86,9 +94,39 @@ impl Inbox {
         }
     }
 
+    /// Has the writer go on in so long at the latest: something was done without it.
+    pub(super) fn resume_within(&self, patience: Option<Duration>) {
+        let at = in_so_long(patience);
+        let mut state = self.lock();
+        let sooner = sooner(state.resumes_at, at);
+        if sooner != state.resumes_at {
+            state.resumes_at = sooner;
+            self.arrived.notify_one();
+        }
+    }
+
     /// Hands a command to the writer.
     pub(super) fn send(&self, request: Request) -> Result<(), Error> {
         let mut state = self.lock();
+        state.asker = Asker::default();
+        self.put(state, request)
+    }
+
+    /// Hands a command of `asker` to the writer, or gives it back where nobody else has asked lately and nothing waits:
+    /// it need not come this way.
+    pub(super) fn send_or_give_back(
+        &self,
+        request: Request,
+        asker: &Waker,
+    ) -> Result<Option<Request>, Error> {
+        let mut state = self.lock();
+        if state.asker.note(asker) && state.requests.is_empty() && !state.is_closed {
+            return Ok(Some(request));
+        }
+        self.put(state, request).map(|()| None)
+    }
+
+    fn put(&self, mut state: MutexGuard<'_, InboxState>, request: Request) -> Result<(), Error> {
         if state.is_closed {
             return Err(Error::StoreFailed);
         }
@@ -136,8 +174,11 @@ impl Inbox {
     pub(super) fn next_group(&self, patience: Option<Duration>) -> Option<Vec<Request>> {
         let mut state = self.lock();
         if state.requests.is_empty() && !state.is_closed {
-            state = match patience {
-                Some(patience) => {
+            let at = sooner(state.resumes_at, in_so_long(patience));
+            state.resumes_at = at;
+            state = match at {
+                Some(at) => {
+                    let patience = at.saturating_duration_since(monotonic());
                     self.arrived
                         .wait_timeout(state, patience)
                         .unwrap_or_else(PoisonError::into_inner)
@@ -149,6 +190,7 @@ impl Inbox {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+        state.resumes_at = None;
         if state.last_group >= CROWD && !state.requests.is_empty() {
             // Who is ready to run may add to the group first: where the cores are busy, a commit is for more of
             // them. Where few ask, nobody else's work on this core is to hold them up.
@@ -187,6 +229,8 @@ impl Inbox {
         let left = std::mem::take(&mut state.requests);
         drop(state);
         tell();
+        // A writer that failed on another thread is waited for here.
+        self.arrived.notify_one();
         self.ended.notify_all();
         for request in left {
             refuse(request.reply);
@@ -195,6 +239,38 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The moment in so long; `None` for never.
+fn in_so_long(patience: Option<Duration>) -> Option<Instant> {
+    monotonic().checked_add(patience?)
+}
+
+/// The sooner of two moments; `None` is never.
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// Who asked last.
+#[derive(Debug, Default)]
+struct Asker {
+    /// What tells the task that asks from others: it may be gone.
+    task: usize,
+    /// How often it asked in a row.
+    in_a_row: u32,
+}
+
+impl Asker {
+    /// Says whether nobody else has asked lately.
+    fn note(&mut self, asker: &Waker) -> bool {
+        let task = asker.data().addr();
+        if self.task == task {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        } else {
+            *self = Self { task, in_a_row: 1 };
+        }
+        self.in_a_row > ALONE
     }
 }
 

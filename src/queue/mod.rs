@@ -17,6 +17,7 @@ mod claim;
 pub mod command;
 pub mod core;
 mod deliveries;
+mod desk;
 mod error;
 mod events;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use overview::{EventCounts, LaneCounts, Overview, TaskCounts};
 use self::board::Board;
 use self::command::{Command, Outcome};
 use self::core::Core;
+use self::desk::Desk;
 use self::inbox::{Inbox, Reply, Request};
 use self::readers::Readers;
 use crate::budget::Permit;
@@ -62,6 +64,7 @@ use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::feed::Feed;
 use crate::metrics::Registry;
+use crate::relief::Relief;
 use crate::store::{self, Snapshot, Store};
 use crate::task::{NewTask, State, Task, TaskId};
 use crate::worker::WorkerName;
@@ -106,6 +109,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Inner {
     inbox: Arc<Inbox>,
+    desk: Arc<Desk>,
     board: Arc<Board>,
     feed: Feed,
     readers: Readers,
@@ -153,9 +157,11 @@ impl Queue {
             board: Arc::clone(&board),
             feed: feed.clone(),
         };
-        writer::start(core, store, Arc::clone(&inbox), told, drain.clone()).map_err(threads)?;
+        let desk =
+            writer::start(core, store, Arc::clone(&inbox), told, drain.clone()).map_err(threads)?;
         let inner = Inner {
             inbox,
+            desk,
             board,
             feed,
             readers,
@@ -176,6 +182,11 @@ impl Queue {
     pub fn close(&self) {
         self.inner.inbox.close();
         self.inner.inbox.wait_for_end();
+    }
+
+    /// Lets commands be carried out on the thread of who asks alone, where `relief` relieves him.
+    pub fn relieve_with(&self, relief: Relief) {
+        self.inner.desk.relieve_with(relief);
     }
 
     /// Uses other limits from now on.
@@ -203,7 +214,11 @@ impl Queue {
         let nothing = permit.split(0);
         let permit = Arc::new(permit);
         let command = Command::Submit(Arc::clone(&shared));
-        let outcome = self.ask_for(command, Some(Arc::clone(&permit))).await?;
+        let outcome = self
+            .inner
+            .desk
+            .ask(command, Some(Arc::clone(&permit)))
+            .await?;
         // The writer lets go of both before it answers.
         let permit = Arc::into_inner(permit).unwrap_or(nothing);
         let submitted = match outcome {
@@ -318,22 +333,7 @@ impl Queue {
     }
 
     async fn ask(&self, command: Command) -> Result<Outcome, Error> {
-        self.ask_for(command, None).await
-    }
-
-    /// Asks for a command, for whose bytes `permit` stands until they are stored.
-    async fn ask_for(
-        &self,
-        command: Command,
-        permit: Option<Arc<Permit>>,
-    ) -> Result<Outcome, Error> {
-        let (sender, answer) = oneshot::pair();
-        self.inner.inbox.send(Request {
-            command,
-            reply: Reply::Answer(sender),
-            permit,
-        })?;
-        answer.await.unwrap_or(Err(Error::StoreFailed))
+        self.inner.desk.ask(command, None).await
     }
 
     async fn finish(&self, command: Command) -> Result<(), Error> {

@@ -1,13 +1,14 @@
-//! The writer: one thread that carries out all commands, many in one commit.
+//! The writer: it carries out all commands, many in one commit.
 //!
-//! It takes every command that waits, applies each, commits once and then answers them all: the
-//! time that one sync takes is the time in which the next group gathers. A failure of the store
-//! latches: every command is answered with it, and the server is told to stop.
+//! It applies every command that waits, commits once and then answers them all: the time that one
+//! sync takes is the time in which the next group gathers. A failure of the store latches: every
+//! command is answered with it, and the server is told to stop.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use log::error;
 use smol::channel::{Sender, TrySendError};
@@ -17,6 +18,7 @@ use super::board::Board;
 use super::claim::Granted;
 use super::command::{Answer, Command, PutBack};
 use super::core::{Core, Effects};
+use super::desk::Desk;
 use super::inbox::{Inbox, Reply, Request, refuse};
 use super::reclaimer::Reclaimer;
 use super::watchdog::{Watch, Watchdog};
@@ -40,7 +42,7 @@ pub(super) fn start(
     inbox: Arc<Inbox>,
     told: Told,
     drain: Drain,
-) -> std::io::Result<()> {
+) -> std::io::Result<Arc<Desk>> {
     let Told { board, feed } = told;
     let watch = Arc::new(Watch::default());
     let watchdog = Watchdog {
@@ -53,35 +55,46 @@ pub(super) fn start(
     thread::Builder::new()
         .name("watchdog".to_owned())
         .spawn(move || watchdog.run())?;
-    let ended = Arc::clone(&inbox);
     let reclaimer = Reclaimer::start(store.clone())?;
-    let mut writer = Writer {
+    let writer = Writer {
         core,
         store,
-        inbox,
+        inbox: Arc::clone(&inbox),
         board,
         feed,
         drain,
         watch,
         reclaimer,
+        // What the engine has found in its journals may be much, and it may be writing it out.
+        unlooked_bytes: LOOK_BYTES,
+        was_behind: true,
+        quick: 0,
         tickets: HashMap::new(),
     };
+    let desk = Arc::new(Desk::new(writer, inbox));
+    let own = Arc::clone(&desk);
     thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || {
-            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
-                error!("the writer panicked, the server stops");
-                writer.fail();
-                writer.watch.end();
-            }
-            // Whoever waits may open the store again.
-            drop(writer);
-            ended.writer_ended();
-        })?;
-    Ok(())
+        .spawn(move || own.run())?;
+    Ok(desk)
 }
 
-struct Writer {
+/// A commit that takes no longer is quick.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// After so many quick commits the next one is expected to be.
+const QUICK_IN_A_ROW: u32 = 4;
+
+/// Bytes that are committed between two looks at the memtables: to look costs as much as to write a small row. The
+/// tests of what fails commit less.
+const LOOK_BYTES: u64 = if cfg!(test) { 1 } else { 16 << 10 };
+
+/// Bytes of text in a quick commit.
+const QUICK_BYTES: usize = 64 << 10;
+
+/// What carries out commands, on the thread that sits at its [`Desk`].
+#[derive(Debug)]
+pub(super) struct Writer {
     core: Core,
     store: Store,
     inbox: Arc<Inbox>,
@@ -90,42 +103,61 @@ struct Writer {
     drain: Drain,
     watch: Arc<Watch>,
     reclaimer: Reclaimer,
+    /// Bytes that were committed since the memtables were looked at.
+    unlooked_bytes: u64,
+    /// Whether memtables waited for the engine's worker when that was looked at last.
+    was_behind: bool,
+    /// How many commits in a row were quick.
+    quick: u32,
     /// Where the tasks go that meet a demand, by ticket.
     tickets: HashMap<u64, Sender<Vec<Granted>>>,
 }
 
 impl Writer {
-    fn run(&mut self) {
-        loop {
-            let patience = self.core.idle_for();
-            let Some(group) = self.inbox.next_group(patience) else {
-                break;
-            };
-            if let Err(failure) = self.carry_out(group) {
-                error!("the store failed, the server stops: {failure}");
-                self.fail();
-                break;
-            }
-        }
-        if !self.inbox.has_failed()
-            && let Err(failure) = self.finish()
-        {
-            error!("the store failed at the end: {failure}");
-            self.fail();
-        }
-        self.watch.end();
+    /// Carries out `group`, after which those who asked are answered. Says whether the store goes on; where it does
+    /// not, everybody was told so.
+    pub(super) fn take(&mut self, group: Vec<Request>) -> bool {
+        self.guard(|writer| writer.carry_out(group))
     }
 
-    /// The last commit of a run that ends in order. It has the time; and because another batch
+    /// How long nothing is to be done, if no command comes; `None` for ever.
+    pub(super) fn patience(&mut self) -> Option<Duration> {
+        self.core.idle_for()
+    }
+
+    /// Whether a commit of `request` is likely to take a moment only.
+    pub(super) fn is_quick(&mut self, request: &Request) -> bool {
+        self.quick >= QUICK_IN_A_ROW
+            && request.command.text_bytes() <= QUICK_BYTES
+            && !self.may_wait()
+    }
+
+    /// Makes the last commit of a run that ends in order. It has the time; and because another batch
     /// follows them, damage to those before it is told from one that was never finished.
-    fn finish(&mut self) -> Result<(), store::Error> {
-        let store = self.store.clone();
-        let mut batch = store.batch();
-        self.core.put_time(&mut batch);
-        self.watch.begin(Vec::new());
-        let committed = batch.commit();
-        self.watch.done();
-        committed
+    pub(super) fn finish(&mut self) {
+        if self.inbox.has_failed() {
+            return;
+        }
+        self.guard(|writer| {
+            let store = writer.store.clone();
+            let mut batch = store.batch();
+            writer.core.put_time(&mut batch);
+            writer.watch.begin(Vec::new());
+            let committed = batch.commit();
+            writer.watch.done();
+            committed
+        });
+    }
+
+    /// Does something to the store. When that fails, everybody is told so. Says whether the store goes on.
+    fn guard(&mut self, act: impl FnOnce(&mut Self) -> Result<(), store::Error>) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| act(self))) {
+            Ok(Ok(())) => return true,
+            Ok(Err(failure)) => error!("the store failed, the server stops: {failure}"),
+            Err(_) => error!("the writer panicked, the server stops"),
+        }
+        self.fail();
+        false
     }
 
     fn fail(&self) {
@@ -176,15 +208,31 @@ impl Writer {
                 sender.send(answer);
             }
         }
+        self.rotate()
+    }
+
+    /// Has large memtables written out, if enough was committed for that.
+    fn rotate(&mut self) -> Result<(), store::Error> {
+        if self.unlooked_bytes < LOOK_BYTES {
+            return Ok(());
+        }
+        self.unlooked_bytes = 0;
         if self.store.rotate()? {
+            self.was_behind = true;
             self.watch.expect_work();
         }
         Ok(())
     }
 
+    /// Whether memtables wait for the engine's worker, and a commit for them.
+    fn may_wait(&mut self) -> bool {
+        self.was_behind = self.was_behind && self.store.has_waiting();
+        self.was_behind
+    }
+
     /// Waits until the engine has so little in memory that `bytes` more may join it.
-    fn wait_for_engine(&self, bytes: usize) -> Result<(), store::Error> {
-        if !self.store.is_behind(bytes) {
+    fn wait_for_engine(&mut self, bytes: usize) -> Result<(), store::Error> {
+        if !self.may_wait() || !self.store.is_behind(bytes) {
             return Ok(());
         }
         self.watch.begin(Vec::new());
@@ -244,13 +292,20 @@ impl Writer {
             return Ok(());
         }
         let metrics = self.core.metrics();
-        metrics.committed_bytes.add(batch.bytes());
+        let bytes = batch.bytes();
+        metrics.committed_bytes.add(bytes);
+        self.unlooked_bytes = self.unlooked_bytes.saturating_add(bytes);
         let begun = monotonic();
         self.watch.begin(std::mem::take(answers));
         let committed = batch.commit();
         *answers = self.watch.done();
         let took = monotonic().saturating_duration_since(begun);
         metrics.commits.observe(took);
+        self.quick = if took <= QUICK {
+            self.quick.saturating_add(1)
+        } else {
+            0
+        };
         committed
     }
 
@@ -275,5 +330,11 @@ impl Writer {
         for cancellation in effects.cancelled {
             cancellation.cancel();
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.watch.end();
     }
 }

@@ -10,6 +10,8 @@ use smol::channel::{Sender, bounded};
 use smol::{Executor, future};
 
 use crate::footprint::Footprint;
+use crate::queue::Queue;
+use crate::relief::Relief;
 
 /// More threads than this win nothing.
 const THREADS_MAX: usize = 4;
@@ -19,6 +21,7 @@ pub(super) struct Threads {
     /// Dropped to stop them.
     running: Sender<()>,
     handles: Vec<JoinHandle<()>>,
+    relief: Option<Relief>,
 }
 
 impl Threads {
@@ -55,17 +58,50 @@ impl Threads {
                     .spawn(run)?,
             );
         }
-        Ok(Self { running, handles })
+        let relief = if footprint.is_small {
+            None
+        } else {
+            let relief = Relief::default();
+            handles.push(start_relief(executor, relief.clone())?);
+            Some(relief)
+        };
+        Ok(Self {
+            running,
+            handles,
+            relief,
+        })
+    }
+
+    /// Relieves those threads that carry out a command of `queue` by themselves. On a small host none does.
+    pub(super) fn relieve(&self, queue: &Queue) {
+        if let Some(relief) = &self.relief {
+            queue.relieve_with(relief.clone());
+        }
     }
 
     /// Stops the threads; tasks that have not ended are dropped with the executor.
     pub(super) fn stop(self) {
         drop(self.running);
+        if let Some(relief) = &self.relief {
+            relief.end();
+        }
         for handle in self.handles {
             // A panic of a task is caught where the task is run.
             let _ = handle.join();
         }
     }
+}
+
+/// Starts the thread that serves while one of the others blocks.
+fn start_relief(executor: &Arc<Executor<'static>>, relief: Relief) -> io::Result<JoinHandle<()>> {
+    let executor = Arc::clone(executor);
+    let run = move || {
+        while let Some(goes_on) = relief.needed() {
+            // It ends with an error, when the other one goes on.
+            let _ = smol::block_on(executor.run(goes_on.recv()));
+        }
+    };
+    thread::Builder::new().name("relief".to_owned()).spawn(run)
 }
 
 /// Files that the store, its background work, attempts and the rest may have open, whatever the
@@ -114,7 +150,40 @@ fn within(wanted: usize, files: Option<u64>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_thread_that_blocks_is_relieved() {
+        let executor = Arc::new(Executor::new());
+        let threads = Threads::start(&executor, Footprint::ROOMY).unwrap();
+        let relief = threads.relief.clone().unwrap();
+        let count = threads.handles.len() - 1;
+        let barrier = Arc::new(Barrier::new(count + 1));
+        let blocking: Vec<_> = (0..count)
+            .map(|number| {
+                let (relief, barrier) = (relief.clone(), Arc::clone(&barrier));
+                executor.spawn(async move {
+                    let _blocked = (number == 0).then(|| relief.block());
+                    barrier.wait();
+                })
+            })
+            .collect();
+        // All threads are taken: the one that relieves runs this, and the timer.
+        let freeing = executor.spawn(async move {
+            smol::Timer::after(Duration::from_millis(20)).await;
+            barrier.wait();
+        });
+        future::block_on(async {
+            for task in blocking {
+                task.await;
+            }
+            freeing.await;
+        });
+        threads.stop();
+    }
 
     #[test]
     fn connections_leave_files_for_the_store() {

@@ -144,6 +144,7 @@ impl Server {
         offload::alone_beyond(footprint.alone_beyond);
         let executor = Arc::new(Executor::new());
         let threads = Threads::start(&executor, footprint).map_err(Error::System)?;
+        threads.relieve(&self.queue);
         let roster = smol::block_on(workers::fill(&self.config, &self.queue));
         let memory = self.config.limits.memory;
         let budget = if footprint.is_small {
@@ -229,11 +230,12 @@ impl Server {
             };
             orderly.or(second_signal(&mut signals)).await
         });
+        // Cut short, nobody waits for a commit that a thread may be in.
+        let drained = drained?;
         // It ends with the order to stop; a panic of it was logged.
         let _ = matching.join();
         threads.stop();
         drop(self.store);
-        let drained = drained?;
         info!(
             "drained; attempts finished: {}, put back: {}",
             drained.finished, drained.put_back

@@ -51,6 +51,13 @@ impl Store {
         waiting >= TEXT_MEMTABLES_MAX || (waiting > 0 && bytes >= self.footprint.many_text)
     }
 
+    /// Whether memtables wait to be written out. Those that do are with the engine's worker.
+    pub fn has_waiting(&self) -> bool {
+        self.spaces()
+            .iter()
+            .any(|space| space.tree.sealed_memtable_count() > 0)
+    }
+
     /// Fails where the engine has given up writing.
     pub fn check_engine(&self) -> Result<(), Error> {
         if self.is_poisoned() {
@@ -61,12 +68,7 @@ impl Store {
 
     /// Whether memtables wait to be written out, or tables are merged.
     pub fn has_background_work(&self) -> bool {
-        self.db.outstanding_flushes() > 0
-            || self.db.active_compactions() > 0
-            || self
-                .spaces()
-                .iter()
-                .any(|space| space.tree.sealed_memtable_count() > 0)
+        self.db.outstanding_flushes() > 0 || self.db.active_compactions() > 0 || self.has_waiting()
     }
 
     /// Whether the engine has given up writing because of an earlier failure.

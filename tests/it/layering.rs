@@ -211,6 +211,7 @@ fn rooms_call_in_one_direction() {
     let allowed: Vec<(&str, Vec<&str>)> = vec![
         ("allocator", vec![]),
         ("footprint", vec![]),
+        ("relief", vec![]),
         ("packed", vec![]),
         ("page", vec!["packed"]),
         ("source", vec!["clock", "event", "secret"]),

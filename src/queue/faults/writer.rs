@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use smol::future::FutureExt;
+use tempfile::TempDir;
 
 use super::WAYS;
 use crate::budget::{Budget, Permit};
@@ -14,6 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::drain::{Cause, Drain};
 use crate::event::{Attributes, Delivery, EventId};
 use crate::queue::{Decision, Error, PutBack, Queue, Receipt, RetryPolicy, Settings, Submitted};
+use crate::relief::Relief;
 use crate::store::Store;
 use crate::store::faults::Operation;
 use crate::task::{NewTask, State, TaskId};
@@ -65,20 +67,26 @@ fn nothing() -> Permit {
     Budget::new(0).empty()
 }
 
+/// Stores a task.
+async fn submit(queue: &Queue, number: usize) -> Result<TaskId, Error> {
+    let new = NewTask {
+        worker: worker(),
+        prompt: format!("prompt {number}"),
+        context: None,
+        idempotency: None,
+    };
+    let (Submitted::Stored(task), _) = queue.submit(new, nothing()).await? else {
+        panic!("no key, no repetition");
+    };
+    Ok(task.id)
+}
+
 impl Told {
     /// Uses the queue until it fails, and notes what it says.
     async fn use_queue(&mut self, queue: &Queue) -> Result<(), Error> {
         for number in 0..3 {
-            let new = NewTask {
-                worker: worker(),
-                prompt: format!("prompt {number}"),
-                context: None,
-                idempotency: None,
-            };
-            let (Submitted::Stored(task), _) = queue.submit(new, nothing()).await? else {
-                panic!("no key, no repetition");
-            };
-            assert!(self.tasks.insert(task.id));
+            let id = submit(queue, number).await?;
+            assert!(self.tasks.insert(id));
         }
         let mut claims = queue.claim(&worker(), 3).await?.into_iter();
         let mut next = || {
@@ -205,17 +213,22 @@ fn run(dir: &Path, way: usize, number: u64) -> bool {
     was_met
 }
 
+/// A directory in memory, where there is one.
+fn memory_dir() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    dir.unwrap()
+}
+
 #[test]
 fn what_the_writer_told_is_true_wherever_the_store_fails() {
-    let memory = Path::new("/dev/shm");
     let count = |way| {
         for number in 1.. {
-            let dir = if memory.is_dir() {
-                tempfile::tempdir_in(memory)
-            } else {
-                tempfile::tempdir()
-            };
-            if !run(dir.unwrap().path(), way, number) {
+            if !run(memory_dir().path(), way, number) {
                 return number - 1;
             }
         }
@@ -229,4 +242,63 @@ fn what_the_writer_told_is_true_wherever_the_store_fails() {
     });
     println!("{met} faults under the writer");
     assert!(met > 100, "{met}");
+}
+
+/// One run of somebody who asks alone, with the `number`-th operation failing. Says whether it was met, and how often a
+/// command was carried out where it was asked for.
+fn run_alone(dir: &Path, way: usize, number: u64) -> (bool, u64) {
+    const TASKS: usize = 60;
+    let (operation, failure, _) = WAYS[way];
+    let store = Store::open(dir).unwrap();
+    let drain = Drain::new();
+    let queue_before = queue(&store, &drain);
+    let relief = Relief::default();
+    queue_before.relieve_with(relief.clone());
+    let mut stored = Vec::new();
+    store.faults.arm(operation, failure, number);
+    let used: Result<(), Error> = smol::block_on(async {
+        while stored.len() < TASKS {
+            stored.push(submit(&queue_before, stored.len()).await?);
+        }
+        Ok(())
+    });
+    let was_met = store.faults.disarm().is_none();
+    if let Err(failure) = used {
+        assert_eq!(failure, Error::StoreFailed);
+        assert!(was_met);
+        assert_eq!(wait_for_the_order(&drain), Some(Cause::StoreFailed));
+        let late = smol::block_on(submit(&queue_before, 0));
+        assert_eq!(late, Err(Error::StoreFailed));
+    }
+    queue_before.close();
+    drop(queue_before);
+    drop(store);
+    let store = Store::open(dir).unwrap();
+    let queue_after = queue(&store, &Drain::new());
+    for id in stored {
+        assert!(
+            smol::block_on(queue_after.find(id)).unwrap().is_some(),
+            "{id}"
+        );
+    }
+    queue_after.close();
+    (was_met, relief.times())
+}
+
+#[test]
+fn what_who_asks_alone_was_told_is_true_wherever_the_store_fails() {
+    let (mut met, mut here) = (0, 0);
+    for way in 0..WAYS.len() {
+        for number in 1.. {
+            let dir = memory_dir();
+            let (was_met, times) = run_alone(dir.path(), way, number);
+            here += times;
+            if !was_met {
+                break;
+            }
+            met += 1;
+        }
+    }
+    println!("{met} faults, {here} commands carried out where they were asked for");
+    assert!(met > 100 && here > 1_000, "{met} {here}");
 }

@@ -32,3 +32,69 @@ fn closing_does_not_wait_for_a_commit_that_never_returns() {
     // This is all that the watchdog can do; the writer is still in its commit.
     assert!(wait_is_over_after(|inbox| inbox.fail(|| {})));
 }
+
+/// A waker of a task of its own.
+fn waker() -> Waker {
+    struct Nobody;
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    Arc::new(Nobody).into()
+}
+
+fn request() -> Request {
+    let worker = "w".parse().unwrap();
+    Request::new(Command::ForgetWorker(worker), Reply::Nobody)
+}
+
+#[test]
+fn who_asks_alone_gets_his_request_back_until_somebody_else_asks() {
+    let inbox = Inbox::new(1 << 20);
+    let (one, other) = (waker(), waker());
+    let is_alone = |asker| {
+        let left = inbox.send_or_give_back(request(), asker).unwrap();
+        // Carried out by the writer.
+        inbox.next_group(Some(Duration::ZERO)).unwrap();
+        left.is_some()
+    };
+    let first = (0..100).position(|_| is_alone(&one));
+    assert_eq!(first, Some(ALONE as usize));
+    assert!(is_alone(&one));
+    assert!(!is_alone(&other) && !is_alone(&one));
+    assert!((0..100).any(|_| is_alone(&one)));
+    // What nobody waits for is somebody's, too.
+    inbox.send(request()).unwrap();
+    assert!(!is_alone(&one));
+}
+
+#[test]
+fn nobody_is_served_before_what_waits() {
+    let inbox = Inbox::new(1 << 20);
+    let one = waker();
+    for _ in 0..100 {
+        assert!(inbox.send_or_give_back(request(), &one).unwrap().is_none());
+    }
+    inbox.close();
+    let refused = inbox.send_or_give_back(request(), &one).map(drop);
+    assert_eq!(refused, Err(Error::StoreFailed));
+}
+
+#[test]
+fn what_is_done_elsewhere_is_not_overslept() {
+    let inbox = Inbox::new(1 << 20);
+    let soon = Some(Duration::from_millis(20));
+    // Said while the writer is about to wait.
+    inbox.resume_within(soon);
+    assert!(inbox.next_group(None).unwrap().is_empty());
+    // Said while it waits: for ever, or too long.
+    for patience in [None, Some(Duration::from_secs(3_600))] {
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| inbox.next_group(patience).unwrap().is_empty());
+            while patience.is_some() && inbox.lock().resumes_at.is_none() {
+                thread::yield_now();
+            }
+            inbox.resume_within(soon);
+            assert!(waiting.join().unwrap());
+        });
+    }
+}

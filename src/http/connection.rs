@@ -14,6 +14,7 @@ use smol::future::{FutureExt, yield_now};
 use super::Service;
 use super::gate::{self, Incoming, Stop};
 use super::intake;
+use super::lone::Lone;
 use super::refusal::{Kind, Refusal};
 use super::rendering::{Persistence, Rendered, render};
 use super::reply::{Body, Reply};
@@ -46,8 +47,12 @@ enum Next {
 /// Serves `wire` until it ends.
 pub(super) async fn serve<S: Service>(mut wire: Wire, shared: Arc<Shared<S>>) {
     let mut in_a_row = 0;
+    let mut lone = Lone::default();
     let drops = loop {
-        match serve_one(&mut wire, &shared).await {
+        if wire.inbox.is_empty() && lone.give_way() {
+            wire.read_ahead();
+        }
+        match serve_one(&mut wire, &shared, &mut lone).await {
             Next::GoOn => {}
             Next::Close => break false,
             Next::CloseDropping => break true,
@@ -63,7 +68,7 @@ pub(super) async fn serve<S: Service>(mut wire: Wire, shared: Arc<Shared<S>>) {
     wire.close(!drops, timing.linger_pause, timing.linger).await;
 }
 
-async fn serve_one<S: Service>(wire: &mut Wire, shared: &Shared<S>) -> Next {
+async fn serve_one<S: Service>(wire: &mut Wire, shared: &Shared<S>, lone: &mut Lone) -> Next {
     let timing = &shared.options.timing;
     let incoming = match gate::read_head(wire, timing).await {
         Ok(incoming) => incoming,
@@ -77,7 +82,7 @@ async fn serve_one<S: Service>(wire: &mut Wire, shared: &Shared<S>) -> Next {
             return stopped(wire, shared, method, stop).await;
         }
     };
-    shared.stats.requests.fetch_add(1, Ordering::Relaxed);
+    lone.note(shared.stats.requests.fetch_add(1, Ordering::Relaxed));
     let Some(head) = &incoming.head else {
         let allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         let reply = Reply::empty(204).with_header("allow", allow);

@@ -21,6 +21,7 @@ mod field;
 mod fields;
 mod gate;
 mod intake;
+mod lone;
 pub mod operations;
 pub mod properties;
 mod refusal;

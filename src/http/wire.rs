@@ -85,6 +85,11 @@ impl Wire {
         }
     }
 
+    /// Reads what there is of the next request, without waiting. An end or a failure is found again by the next read.
+    pub(super) fn read_ahead(&mut self) {
+        let _ = read_now(&self.stream, &mut self.inbox, KEPT_BUFFER);
+    }
+
     /// Lets go of the room in the inbox that a long wait should not hold.
     pub(super) fn trim(&mut self) {
         self.inbox.shrink_to(KEPT_BUFFER);

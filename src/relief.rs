@@ -56,7 +56,7 @@ impl Relief {
 
     /// Waits, in the thread that relieves, until another one has blocked for long. What it gives is closed when that
     /// one goes on. `None` when nobody will need relief any more.
-    pub fn needed(&self) -> Option<Receiver<()>> {
+    pub fn wait(&self) -> Option<Receiver<()>> {
         let changed = &self.shared.changed;
         let mut state = self.lock();
         let mut seen = state.times;
@@ -89,6 +89,11 @@ impl Relief {
     pub fn end(&self) {
         self.lock().has_ended = true;
         self.shared.changed.notify_one();
+    }
+
+    /// Whether a thread blocks.
+    pub fn is_needed(&self) -> bool {
+        self.lock().is_blocked
     }
 
     /// How often a thread has blocked.
@@ -127,7 +132,7 @@ mod tests {
         thread::scope(|scope| {
             let relieving = scope.spawn(|| {
                 let mut times = 0;
-                while let Some(goes_on) = relief.needed() {
+                while let Some(goes_on) = relief.wait() {
                     times += 1;
                     relieved.send(()).unwrap();
                     assert!(goes_on.recv_blocking().is_err());

@@ -17,12 +17,17 @@ const TURN_MAX: Duration = Duration::from_micros(300);
 /// Requests behind one for which the core was gone for longer, before it is given up again.
 const RESTS: u32 = 1_000;
 
+/// Requests for which the core is given up in a row. For the next one the connection waits, so that the executor looks
+/// for others.
+const TURNS: u32 = 8;
+
 /// What one connection knows of whether others ask, too.
 #[derive(Debug, Default)]
 pub(super) struct Lone {
     /// The number of its last request among those of all connections.
     last: u64,
     in_a_row: u32,
+    turns: u32,
     rests: u32,
 }
 
@@ -47,6 +52,11 @@ impl Lone {
             self.rests -= 1;
             return false;
         }
+        if self.turns == TURNS {
+            self.turns = 0;
+            return false;
+        }
+        self.turns += 1;
         let begun = monotonic();
         thread::yield_now();
         if monotonic().saturating_duration_since(begun) > TURN_MAX {
@@ -85,5 +95,18 @@ mod tests {
             assert!(!lone.give_way());
         }
         assert!(lone.give_way());
+    }
+
+    #[test]
+    fn others_are_looked_for_though_one_asks_alone() {
+        let mut lone = Lone {
+            in_a_row: IN_A_ROW,
+            ..Lone::default()
+        };
+        let gave_way = (0..100).map(|_| {
+            lone.rests = 0;
+            lone.give_way()
+        });
+        assert_eq!(gave_way.filter(|gave_way| !gave_way).count(), 11);
     }
 }

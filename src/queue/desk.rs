@@ -5,6 +5,7 @@
 //! alone has his command carried out where he is. Another thread relieves him when that takes long.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -65,28 +66,32 @@ impl Desk {
 
     /// Takes group after group from the inbox, until it is closed and empty or the store fails.
     pub(super) fn run(&self) {
-        loop {
-            let patience = match self.lock().as_mut() {
-                Some(writer) => writer.patience(),
-                None => break,
-            };
-            let group = self.inbox.next_group(patience);
-            let mut place = self.lock();
-            let goes_on = match (place.as_mut(), group) {
-                (Some(writer), Some(group)) => writer.take(group),
-                (Some(writer), None) => {
-                    writer.finish();
-                    false
-                }
-                (None, _) => false,
-            };
-            if !goes_on {
-                // Whoever waits for the end may open the store again.
-                *place = None;
-                break;
-            }
+        let ended = catch_unwind(AssertUnwindSafe(|| while self.take_group() {}));
+        // Whoever waits for the end may open the store again.
+        if let Some(writer) = self.lock().take()
+            && ended.is_err()
+        {
+            writer.panicked();
         }
         self.inbox.writer_ended();
+    }
+
+    /// Waits for a group and carries it out. Says whether another one may come.
+    fn take_group(&self) -> bool {
+        let patience = match self.lock().as_mut() {
+            Some(writer) => writer.patience(),
+            None => return false,
+        };
+        let group = self.inbox.next_group(patience);
+        let mut place = self.lock();
+        match (place.as_mut(), group) {
+            (Some(writer), Some(group)) => writer.take(group),
+            (Some(writer), None) => {
+                writer.finish();
+                false
+            }
+            (None, _) => false,
+        }
     }
 
     /// Has a request of `asker` carried out: here, or by the writer's own thread.

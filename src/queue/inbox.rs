@@ -22,6 +22,10 @@ const GROUP_MAX: usize = 1_024;
 /// Commands in a group from which on there are many who ask at once.
 const CROWD: usize = 4;
 
+/// The writer is not woken for less: what it waits for is told in milliseconds, and would be a little sooner now and
+/// then when it is the same.
+const SOONER: Duration = Duration::from_millis(2);
+
 /// Who asked so often in a row asks alone.
 const ALONE: u32 = 16;
 
@@ -79,6 +83,8 @@ struct InboxState {
     asker: Asker,
     /// When the writer goes on though nothing has come; `None` where it waits for that alone, or is at work.
     resumes_at: Option<Instant>,
+    /// Whether the writer has taken a group and not come back yet.
+    has_group: bool,
     /// Commands in the last group.
     last_group: usize,
     is_closed: bool,
@@ -96,11 +102,13 @@ impl Inbox {
 
     /// Has the writer go on in so long at the latest: something was done without it.
     pub(super) fn resume_within(&self, patience: Option<Duration>) {
-        let at = in_so_long(patience);
+        let Some(at) = in_so_long(patience) else {
+            return;
+        };
         let mut state = self.lock();
-        let sooner = sooner(state.resumes_at, at);
-        if sooner != state.resumes_at {
-            state.resumes_at = sooner;
+        let is_sooner = |resumes: Instant| resumes.saturating_duration_since(at) > SOONER;
+        if state.resumes_at.is_none_or(is_sooner) {
+            state.resumes_at = Some(at);
             self.arrived.notify_one();
         }
     }
@@ -120,7 +128,8 @@ impl Inbox {
         asker: &Waker,
     ) -> Result<Option<Request>, Error> {
         let mut state = self.lock();
-        if state.asker.note(asker) && state.requests.is_empty() && !state.is_closed {
+        let is_idle = state.requests.is_empty() && !state.has_group;
+        if state.asker.note(asker) && is_idle && !state.is_closed {
             return Ok(Some(request));
         }
         self.put(state, request).map(|()| None)
@@ -173,6 +182,7 @@ impl Inbox {
     /// The next group, waited for at most `patience`. `None` when there will be none.
     pub(super) fn next_group(&self, patience: Option<Duration>) -> Option<Vec<Request>> {
         let mut state = self.lock();
+        state.has_group = false;
         if state.requests.is_empty() && !state.is_closed {
             let at = sooner(state.resumes_at, in_so_long(patience));
             state.resumes_at = at;
@@ -216,6 +226,7 @@ impl Inbox {
             count += 1;
         }
         state.last_group = count;
+        state.has_group = true;
         // What stays is found by the next look, which waits for nothing while there is something.
         Some(state.requests.drain(..count).collect())
     }

@@ -79,17 +79,17 @@ pub(super) fn start(
     Ok(desk)
 }
 
-/// A commit that takes no longer is quick.
+/// A group that takes no longer is quick.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// After so many quick commits the next one is expected to be.
+/// After so many quick groups the next one is expected to be.
 const QUICK_IN_A_ROW: u32 = 4;
 
 /// Bytes that are committed between two looks at the memtables: to look costs as much as to write a small row. The
 /// tests of what fails commit less.
 const LOOK_BYTES: u64 = if cfg!(test) { 1 } else { 16 << 10 };
 
-/// Bytes of text in a quick commit.
+/// Bytes of text in a quick group.
 const QUICK_BYTES: usize = 64 << 10;
 
 /// What carries out commands, on the thread that sits at its [`Desk`].
@@ -105,9 +105,9 @@ pub(super) struct Writer {
     reclaimer: Reclaimer,
     /// Bytes that were committed since the memtables were looked at.
     unlooked_bytes: u64,
-    /// Whether memtables waited for the engine's worker when that was looked at last.
+    /// Whether memtables waited for the engine's worker at the last look.
     was_behind: bool,
-    /// How many commits in a row were quick.
+    /// How many groups in a row were quick.
     quick: u32,
     /// Where the tasks go that meet a demand, by ticket.
     tickets: HashMap<u64, Sender<Vec<Granted>>>,
@@ -117,7 +117,21 @@ impl Writer {
     /// Carries out `group`, after which those who asked are answered. Says whether the store goes on; where it does
     /// not, everybody was told so.
     pub(super) fn take(&mut self, group: Vec<Request>) -> bool {
-        self.guard(|writer| writer.carry_out(group))
+        let begun = monotonic();
+        let goes_on = self.guard(|writer| writer.carry_out(group));
+        let is_quick = monotonic().saturating_duration_since(begun) <= QUICK;
+        self.quick = if is_quick {
+            self.quick.saturating_add(1)
+        } else {
+            0
+        };
+        goes_on
+    }
+
+    /// Tells everybody that it has panicked.
+    pub(super) fn panicked(&self) {
+        error!("the writer panicked, the server stops");
+        self.fail();
     }
 
     /// How long nothing is to be done, if no command comes; `None` for ever.
@@ -125,7 +139,7 @@ impl Writer {
         self.core.idle_for()
     }
 
-    /// Whether a commit of `request` is likely to take a moment only.
+    /// Whether `request` is likely to take a moment only.
     pub(super) fn is_quick(&mut self, request: &Request) -> bool {
         self.quick >= QUICK_IN_A_ROW
             && request.command.text_bytes() <= QUICK_BYTES
@@ -154,7 +168,10 @@ impl Writer {
         match catch_unwind(AssertUnwindSafe(|| act(self))) {
             Ok(Ok(())) => return true,
             Ok(Err(failure)) => error!("the store failed, the server stops: {failure}"),
-            Err(_) => error!("the writer panicked, the server stops"),
+            Err(_) => {
+                self.panicked();
+                return false;
+            }
         }
         self.fail();
         false
@@ -218,9 +235,10 @@ impl Writer {
         }
         self.unlooked_bytes = 0;
         if self.store.rotate()? {
-            self.was_behind = true;
             self.watch.expect_work();
         }
+        // The engine gives some away by itself, too.
+        self.was_behind = self.store.has_waiting();
         Ok(())
     }
 
@@ -232,7 +250,8 @@ impl Writer {
 
     /// Waits until the engine has so little in memory that `bytes` more may join it.
     fn wait_for_engine(&mut self, bytes: usize) -> Result<(), store::Error> {
-        if !self.may_wait() || !self.store.is_behind(bytes) {
+        let is_little = (bytes as u64) < LOOK_BYTES;
+        if (is_little && !self.may_wait()) || !self.store.is_behind(bytes) {
             return Ok(());
         }
         self.watch.begin(Vec::new());
@@ -249,6 +268,7 @@ impl Writer {
         self.watch.begin(std::mem::take(answers));
         let written = write_out::write_out(&mut self.core, &self.store);
         *answers = self.watch.done();
+        self.was_behind = true;
         // It waits for the texts alone, and the engine may go on for longer.
         self.watch.expect_work();
         written
@@ -301,11 +321,6 @@ impl Writer {
         *answers = self.watch.done();
         let took = monotonic().saturating_duration_since(begun);
         metrics.commits.observe(took);
-        self.quick = if took <= QUICK {
-            self.quick.saturating_add(1)
-        } else {
-            0
-        };
         committed
     }
 

@@ -19,7 +19,7 @@ const THREADS_MAX: usize = 4;
 /// Threads that run an executor.
 pub(super) struct Threads {
     /// Dropped to stop them.
-    running: Sender<()>,
+    running: Option<Sender<()>>,
     handles: Vec<JoinHandle<()>>,
     relief: Option<Relief>,
 }
@@ -66,28 +66,40 @@ impl Threads {
             Some(relief)
         };
         Ok(Self {
-            running,
+            running: Some(running),
             handles,
             relief,
         })
     }
 
-    /// Relieves those threads that carry out a command of `queue` by themselves. On a small host none does.
+    /// Lets whoever asks `queue` alone carry out his command, and relieves him. On a small host nobody does.
     pub(super) fn relieve(&self, queue: &Queue) {
         if let Some(relief) = &self.relief {
             queue.relieve_with(relief.clone());
         }
     }
 
-    /// Stops the threads; tasks that have not ended are dropped with the executor.
-    pub(super) fn stop(self) {
-        drop(self.running);
+    /// Stops the threads; tasks that have not ended are dropped with the executor. A thread that blocks is not waited
+    /// for: when the store has failed, its commit may never return.
+    pub(super) fn stop(mut self) {
+        self.running = None;
         if let Some(relief) = &self.relief {
             relief.end();
+            if relief.is_needed() {
+                return;
+            }
         }
-        for handle in self.handles {
+        for handle in self.handles.drain(..) {
             // A panic of a task is caught where the task is run.
             let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(relief) = &self.relief {
+            relief.end();
         }
     }
 }
@@ -96,7 +108,7 @@ impl Threads {
 fn start_relief(executor: &Arc<Executor<'static>>, relief: Relief) -> io::Result<JoinHandle<()>> {
     let executor = Arc::clone(executor);
     let run = move || {
-        while let Some(goes_on) = relief.needed() {
+        while let Some(goes_on) = relief.wait() {
             // It ends with an error, when the other one goes on.
             let _ = smol::block_on(executor.run(goes_on.recv()));
         }

@@ -53,7 +53,8 @@ fn who_asks_alone_gets_his_request_back_until_somebody_else_asks() {
     let (one, other) = (waker(), waker());
     let is_alone = |asker| {
         let left = inbox.send_or_give_back(request(), asker).unwrap();
-        // Carried out by the writer.
+        // Carried out by the writer, which comes back.
+        inbox.next_group(Some(Duration::ZERO)).unwrap();
         inbox.next_group(Some(Duration::ZERO)).unwrap();
         left.is_some()
     };
@@ -71,9 +72,14 @@ fn who_asks_alone_gets_his_request_back_until_somebody_else_asks() {
 fn nobody_is_served_before_what_waits() {
     let inbox = Inbox::new(1 << 20);
     let one = waker();
-    for _ in 0..100 {
-        assert!(inbox.send_or_give_back(request(), &one).unwrap().is_none());
-    }
+    let is_left = || inbox.send_or_give_back(request(), &one).unwrap().is_some();
+    assert!((0..100).all(|_| !is_left()));
+    // Before the writer has come back what it took is not done.
+    inbox.next_group(None).unwrap();
+    assert!(!is_left());
+    inbox.next_group(None).unwrap();
+    assert!(inbox.next_group(Some(Duration::ZERO)).unwrap().is_empty());
+    assert!(is_left());
     inbox.close();
     let refused = inbox.send_or_give_back(request(), &one).map(drop);
     assert_eq!(refused, Err(Error::StoreFailed));
@@ -97,4 +103,19 @@ fn what_is_done_elsewhere_is_not_overslept() {
             assert!(waiting.join().unwrap());
         });
     }
+}
+
+#[test]
+fn the_writer_is_not_woken_for_what_it_waits_for_already() {
+    let inbox = Inbox::new(1 << 20);
+    let due = monotonic() + Duration::from_secs(3_600);
+    let resumes_at = |early: u64| {
+        let left = due.saturating_duration_since(monotonic());
+        let patience = left.saturating_sub(Duration::from_micros(early));
+        inbox.resume_within(Some(patience));
+        inbox.lock().resumes_at
+    };
+    let first = resumes_at(0);
+    assert!((0..1_000).all(|early| resumes_at(early) == first));
+    assert!(resumes_at(3_000) < first);
 }

@@ -1,4 +1,4 @@
-//! The reading of one request's head from a connection, and its decoding by async-h1.
+//! The reading of one request's head from a connection.
 //!
 //! What comes out of here is checked and bounded; what does not hold the rules comes out as a
 //! refusal. Bytes behind the head stay in the connection's inbox. BOUND: a head has at most

@@ -15,7 +15,7 @@ pub fn scan_head(bytes: &[u8]) -> bool {
     head.is_some_and(|head| scan::scan(head).is_ok())
 }
 
-/// The same, and has async-h1 decode it: all that a connection does for a request without a body.
+/// The same, and takes its fields: all that a connection does for a request without a body.
 pub fn read_head(bytes: &[u8]) -> Option<Head> {
     let length = HeadEnd::default().find(bytes).ok()??;
     let scanned = scan::scan(bytes.get(..length)?).ok()?;

@@ -242,7 +242,7 @@ fn split_lines(lines: &str) -> impl Iterator<Item = &str> {
 /// client's.
 const FIXED_HOST: &str = "mecha";
 
-/// Fields that async-h1 does not see: they frame the message or concern the connection, and both
+/// Fields that are passed on to nobody: they frame the message or concern the connection, and both
 /// are done with when it is asked.
 const WITHHELD: [&str; 11] = [
     "host",
@@ -259,7 +259,7 @@ const WITHHELD: [&str; 11] = [
 ];
 
 impl<'a> ScannedHead<'a> {
-    /// The header fields that async-h1 sees, without the fixed `Host`.
+    /// The header fields that are passed on, those that async-h1 is given as well, without `Host`.
     pub(super) fn passed_fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         split_lines(self.lines)
             .filter_map(|line| line.split_once(':'))

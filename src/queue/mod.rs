@@ -2,8 +2,9 @@
 //! receive, settle by the rules, approve, replay.
 //!
 //! [`Queue`] is the handle that everybody else holds. It sends [`command::Command`]s to the
-//! writer, one thread that carries out many of them in one commit, by the rules in [`core`].
-//! Reading goes to a few threads of its own and never waits for the writer.
+//! writer, which carries out many of them in one commit, by the rules in [`core`]. There is one, and
+//! it has a thread; whoever asks alone borrows it (`desk.rs`). Reading goes to a few threads of its
+//! own and never waits for the writer.
 //!
 //! DURABILITY: when a method that changes something returns `Ok`, the change survives `kill -9`
 //! and power loss.

@@ -1,14 +1,15 @@
 //! Attempts: who gets the next task, and what becomes of it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Attempt, Outcome, PutBack, RetryPolicy};
-use super::core::{BROKEN_OFF_MAX, Core, is_due};
+use super::core::{BROKEN_OFF_MAX, Core};
 use super::events::cut;
 use super::history::note_crash;
-use super::lane::{Lane, READY_MAX, Running};
+use super::lane::{Lane, Running};
 use super::{Error, backoff};
 use crate::store::keys::Text;
 use crate::store::record::{LaneNumber, Phase, TaskRecord};
@@ -43,21 +44,27 @@ impl Core {
         lane.due_ahead.clear();
         lane.may_have_more_due = lane.due_mark_ms != u64::MAX;
         let mut granted = Vec::new();
-        while (granted.len() as u64) < u64::from(demand.count) {
+        let count = usize::try_from(demand.count).unwrap_or(usize::MAX);
+        while granted.len() < count {
             let Some(lane) = self.lanes.get_mut(&number) else {
                 return Ok(());
             };
-            let Some((id, record, is_fresh)) = lane.next_task(now_ms, batch)? else {
+            let wanted = count - granted.len();
+            let Some((id, record, is_fresh)) = lane.next_task(now_ms, wanted, batch)? else {
                 lane.is_stirred = false;
                 break;
             };
             granted.extend(self.start_attempt(id, &record, is_fresh, batch)?);
         }
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            // They may be others when the next group begins.
+            lane.records_ahead = VecDeque::new();
+            if !granted.is_empty() {
+                lane.demand = None;
+            }
+        }
         if granted.is_empty() {
             return Ok(());
-        }
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.demand = None;
         }
         self.effects.grants.push((demand.ticket, granted));
         Ok(())
@@ -318,83 +325,6 @@ impl Core {
             record,
             was_fresh: running.is_some_and(|running| running.is_fresh),
         }))
-    }
-}
-
-impl Lane {
-    /// The task whose turn it is: one whose time has come, else the oldest. With it goes whether
-    /// it waits for its first attempt.
-    fn next_task(
-        &mut self,
-        now_ms: u64,
-        batch: &Batch<'_>,
-    ) -> Result<Option<(TaskId, TaskRecord, bool)>, store::Error> {
-        if let Some((id, record)) = self.next_due(now_ms, batch)? {
-            return Ok(Some((id, record, false)));
-        }
-        while let Some(id) = self.next_fresh(batch)? {
-            let claimable = batch.task(id)?.filter(|record| {
-                !record.is_ended() && record.due_ms.is_none() && !self.running.contains_key(&id)
-            });
-            if let Some(record) = claimable {
-                return Ok(Some((id, record, true)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The task whose time has come first. What is read of the index serves all claims of a
-    /// group, because tasks that run stand in it too and would be stepped over each time.
-    fn next_due(
-        &mut self,
-        now_ms: u64,
-        batch: &Batch<'_>,
-    ) -> Result<Option<(TaskId, TaskRecord)>, store::Error> {
-        self.next_due_ms = None;
-        loop {
-            if self.due_ahead.is_empty() && self.may_have_more_due {
-                self.read_due_ahead(batch)?;
-            }
-            let Some((due_ms, id)) = self.due_ahead.front().copied() else {
-                return Ok(None);
-            };
-            if !is_due(due_ms, now_ms) {
-                self.next_due_ms = Some(due_ms);
-                return Ok(None);
-            }
-            self.due_ahead.pop_front();
-            if let Some(record) = batch.task(id)? {
-                return Ok(Some((id, record)));
-            }
-        }
-    }
-
-    fn read_due_ahead(&mut self, batch: &Batch<'_>) -> Result<(), store::Error> {
-        let count = self.running.len() + READY_MAX;
-        let found = batch.due(self.number, self.due_mark_ms, count)?;
-        self.may_have_more_due = found.len() == count;
-        self.due_mark_ms = found.first().map_or(u64::MAX, |(due_ms, _)| *due_ms);
-        let running = &self.running;
-        let claimable = found
-            .into_iter()
-            .filter(|(_, id)| !running.contains_key(id));
-        self.due_ahead.extend(claimable);
-        Ok(())
-    }
-
-    fn next_fresh(&mut self, batch: &Batch<'_>) -> Result<Option<TaskId>, store::Error> {
-        if let Some(id) = self.put_back.pop_first() {
-            return Ok(Some(id));
-        }
-        if self.ready.is_empty() && self.may_have_more {
-            self.ready
-                .extend(batch.waiting(self.number, self.cursor, READY_MAX)?);
-            match self.ready.back() {
-                Some(last) => self.cursor = last.0.next(),
-                None => self.may_have_more = false,
-            }
-        }
-        Ok(self.ready.pop_front())
     }
 }
 

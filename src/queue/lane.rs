@@ -11,7 +11,7 @@ use super::claim::Cancellation;
 use super::overview::LaneCounts;
 use crate::id::Id;
 use crate::metrics::{self, Registry};
-use crate::store::record::{LaneNumber, LaneRecord};
+use crate::store::record::{LaneNumber, LaneRecord, TaskRecord};
 use crate::task::TaskId;
 use crate::worker::WorkerName;
 
@@ -58,6 +58,8 @@ pub(super) struct Lane {
     pub(super) put_back: BTreeSet<TaskId>,
     /// Fresh tasks in the order of their ids, read ahead.
     pub(super) ready: VecDeque<TaskId>,
+    /// Records of the next of them, read for the claims of one group.
+    pub(super) records_ahead: VecDeque<(TaskId, TaskRecord)>,
     /// Every fresh task that is not in memory has this id or a higher one.
     pub(super) cursor: Id,
     /// Whether there may be fresh tasks from `cursor` on.
@@ -92,6 +94,7 @@ impl Lane {
             running_events: 0,
             put_back: BTreeSet::new(),
             ready: VecDeque::new(),
+            records_ahead: VecDeque::new(),
             cursor,
             may_have_more: true,
             due_mark_ms: 0,

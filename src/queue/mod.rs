@@ -36,6 +36,7 @@ mod reading;
 mod reclaimer;
 mod retention;
 mod tasks;
+mod turn;
 mod watchdog;
 mod write_out;
 mod writer;

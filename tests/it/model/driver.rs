@@ -351,7 +351,8 @@ impl<C: FnMut(u32) -> u32> Driver<C> {
             0..=4 => self.submit(worker),
             5..=8 => {
                 self.last_ticket += 1;
-                let count = 1 + self.choose(3);
+                // Of many at once the records are read otherwise than of few.
+                let count = [1, 2, 3, 10][self.choose(4) as usize];
                 Command::Demand {
                     worker: name(worker),
                     ticket: self.last_ticket,

@@ -15,7 +15,7 @@ use super::request_line::{RequestLine, Target, target_too_long};
 pub(super) const HEAD_MAX: usize = 7_936;
 /// Header fields at most; async-h1 takes 128.
 pub(super) const FIELDS_MAX: usize = 100;
-/// So many fields are compared with those behind them at most.
+/// So many fields are compared with those before them at most.
 const COMPARED_MAX: usize = 32;
 
 /// Finds the end of a head in bytes that arrive piece by piece, and looks at each byte once.

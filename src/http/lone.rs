@@ -19,7 +19,7 @@ const RESTS: u32 = 1_000;
 
 /// Requests for which the core is given up in a row. For the next one the connection waits, so that the executor looks
 /// for others.
-const TURNS: u32 = 8;
+const TURNS: u32 = 16;
 
 /// What one connection knows of whether others ask, too.
 #[derive(Debug, Default)]
@@ -107,6 +107,6 @@ mod tests {
             lone.rests = 0;
             lone.give_way()
         });
-        assert_eq!(gave_way.filter(|gave_way| !gave_way).count(), 11);
+        assert_eq!(gave_way.filter(|gave_way| !gave_way).count(), 5);
     }
 }

@@ -1,6 +1,6 @@
 //! Relief for a thread that serves and blocks: when that takes long, another one serves meanwhile.
 //!
-//! To block for a moment costs nothing but two stores: who relieves looks from time to time whether somebody still is
+//! To block for a moment costs two locks that nobody waits for: who relieves looks from time to time whether somebody still is
 //! where he was, and sleeps while nobody blocks.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

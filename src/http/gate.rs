@@ -124,8 +124,6 @@ pub(super) async fn read_head(wire: &mut Wire, timing: &Timing) -> Result<Incomi
 /// Reads the fields of a scanned head. What stands for a field that is repeated is left to async-h1; where none is, it has
 /// nothing to add to what the scan has found.
 pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
-    let host = scanned.host.map(|host| ("host", host));
-    let bytes = scanned.bytes();
     let head = match scanned.target {
         Target::Server => None,
         Target::Resource { path, query } if scanned.repeats_a_field() => {
@@ -136,23 +134,10 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
                 .flat_map(|(name, values)| {
                     values.iter().map(|value| (name.as_str(), value.as_str()))
                 });
-            let target = (path, query);
-            Some(Head::with_room(
-                bytes,
-                scanned.method,
-                target,
-                fields.chain(host),
-            ))
+            Some(head_of(scanned, (path, query), fields))
         }
         Target::Resource { path, query } => {
-            let fields = scanned.passed_fields();
-            let target = (path, query);
-            Some(Head::with_room(
-                bytes,
-                scanned.method,
-                target,
-                fields.chain(host),
-            ))
+            Some(head_of(scanned, (path, query), scanned.passed_fields()))
         }
     };
     Ok(Incoming {
@@ -163,6 +148,16 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
         persistent: scanned.persistent,
         expects_continue: scanned.expects_continue,
     })
+}
+
+/// A head with `fields`, and the host that was asked for.
+fn head_of<'a>(
+    scanned: &ScannedHead<'a>,
+    target: (&str, &str),
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Head {
+    let host = scanned.host.map(|host| ("host", host));
+    Head::with_room(scanned.bytes(), scanned.method, target, fields.chain(host))
 }
 
 /// Decodes a message that is whole and in memory. The future is boxed: it holds 4 KiB of parsed

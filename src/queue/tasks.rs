@@ -57,25 +57,15 @@ impl Core {
         let run = self.store.run();
         let lane = self.lane_for(&task.worker);
         let record = TaskRecord {
-            lane: lane.number,
-            phase: Phase::Waiting,
-            attempts: 0,
-            numbered: 0,
-            failures: 0,
-            broken_off: 0,
-            run,
-            created_ms: created_at.as_millis(),
-            dispatched_ms: None,
-            ended_ms: None,
-            due_ms: None,
-            prompt_bytes: task.prompt.len() as u64,
             context_bytes: task.context.as_ref().map(|context| context.len() as u64),
-            result_bytes: None,
-            error_bytes: None,
             key_hash: hash,
             event: event.map(|event| *event.0.as_bytes()),
-            ended_steady_ms: None,
-            attempts_bytes: None,
+            ..TaskRecord::new(
+                lane.number,
+                run,
+                created_at.as_millis(),
+                task.prompt.len() as u64,
+            )
         };
         lane.waiting = lane.waiting.saturating_add(1);
         lane.may_have_more = true;

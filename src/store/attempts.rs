@@ -129,32 +129,11 @@ mod tests {
     use super::*;
     use crate::id::Id;
     use crate::store::Store;
-    use crate::store::record::Phase;
 
     const TASK: TaskId = TaskId(Id::FIRST);
 
     fn record() -> TaskRecord {
-        TaskRecord {
-            lane: 0,
-            phase: Phase::Waiting,
-            attempts: 0,
-            numbered: 0,
-            failures: 0,
-            broken_off: 0,
-            run: 1,
-            created_ms: 1,
-            dispatched_ms: None,
-            ended_ms: None,
-            due_ms: None,
-            prompt_bytes: 0,
-            context_bytes: None,
-            result_bytes: None,
-            error_bytes: None,
-            key_hash: None,
-            event: None,
-            ended_steady_ms: None,
-            attempts_bytes: None,
-        }
+        TaskRecord::new(0, 1, 1, 0)
     }
 
     /// Adds an attempt and gives the numbers of those that are kept.

@@ -1,14 +1,13 @@
 //! The writer's view: rows with this group's changes on top.
 
-use std::collections::btree_map;
 use std::collections::{BTreeMap, VecDeque};
-use std::iter::Peekable;
 
 use fjall::{PersistMode, Slice};
 
 #[cfg(test)]
 use super::faults::Operation;
 use super::keys::{self, IndexKeys, Shelf, Text};
+use super::merged::Merged;
 use super::place::Place;
 use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
 use super::{Error, Space, Store, text};
@@ -19,7 +18,6 @@ use crate::task::TaskId;
 const OTHERS_MAX: u32 = 16;
 
 type Changes = BTreeMap<Place, Option<Slice>>;
-type ChangedRange<'a> = Peekable<btree_map::Range<'a, Place, Option<Slice>>>;
 
 /// Changes that become durable and visible together, or not at all.
 #[derive(Debug)]
@@ -88,8 +86,8 @@ impl<'a> Batch<'a> {
             .transpose()
     }
 
-    /// The records of tasks whose ids ascend, in one walk over their rows, which costs less than to look each of them
-    /// up. It ends early where many rows of others are in between: who is missing may still be there.
+    /// The records of those of the tasks that there are; their ids ascend. It walks over the rows, which costs less than to
+    /// look each of them up, until too many rows of others were in between.
     pub fn tasks_among(&self, ids: &[TaskId]) -> Result<VecDeque<(TaskId, TaskRecord)>, Error> {
         let mut found = VecDeque::new();
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
@@ -109,6 +107,9 @@ impl<'a> Batch<'a> {
                 None if others == OTHERS_MAX => break,
                 None => others += 1,
             }
+        }
+        for id in wanted {
+            found.extend(self.task(*id)?.map(|record| (*id, record)));
         }
         Ok(found)
     }
@@ -356,59 +357,6 @@ fn tasks(found: Vec<(u64, Id)>) -> Vec<(u64, TaskId)> {
 
 fn id_of((key, _): &(Slice, Slice)) -> Result<Id, Error> {
     keys::id_of(key).ok_or_else(|| Error::damaged("a row of the index", "its key has no id"))
-}
-
-/// Disk rows and changed rows in one order; a changed row hides the one on disk.
-pub(super) struct Merged<'a> {
-    #[cfg(test)]
-    faults: super::faults::Faults,
-    disk: fjall::Iter,
-    next_on_disk: Option<(Slice, Slice)>,
-    disk_is_done: bool,
-    changed: ChangedRange<'a>,
-}
-
-impl Merged<'_> {
-    fn fill(&mut self) -> Result<(), Error> {
-        if self.next_on_disk.is_none() && !self.disk_is_done {
-            #[cfg(test)]
-            self.faults.meet(Operation::Read)?;
-            match self.disk.next() {
-                Some(row) => self.next_on_disk = Some(row.into_inner()?),
-                None => self.disk_is_done = true,
-            }
-        }
-        Ok(())
-    }
-
-    fn step(&mut self) -> Result<Option<(Slice, Slice)>, Error> {
-        loop {
-            self.fill()?;
-            let order = match (&self.next_on_disk, self.changed.peek()) {
-                (None, None) => return Ok(None),
-                (Some(_), None) => return Ok(self.next_on_disk.take()),
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((on_disk, _)), Some((changed, _))) => on_disk.cmp(&changed.key),
-            };
-            if order == std::cmp::Ordering::Less {
-                return Ok(self.next_on_disk.take());
-            }
-            if order == std::cmp::Ordering::Equal {
-                self.next_on_disk = None;
-            }
-            if let Some((place, Some(value))) = self.changed.next() {
-                return Ok(Some((place.key.clone(), value.clone())));
-            }
-        }
-    }
-}
-
-impl Iterator for Merged<'_> {
-    type Item = Result<(Slice, Slice), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.step().transpose()
-    }
 }
 
 #[cfg(test)]

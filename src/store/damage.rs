@@ -9,7 +9,7 @@ use fjall::Readable;
 
 use super::check;
 use super::keys::Text;
-use super::record::{LaneRecord, Phase, TaskRecord};
+use super::record::{LaneRecord, TaskRecord};
 use super::{Error, SPACES, Space, Store, journal};
 use crate::clock::Timestamp;
 use crate::id::{Id, IdSource};
@@ -70,27 +70,7 @@ fn whole() -> Whole {
             .take(length)
             .collect();
         let mut batch = store.batch();
-        let record = TaskRecord {
-            lane: 0,
-            phase: Phase::Waiting,
-            attempts: 0,
-            numbered: 0,
-            failures: 0,
-            broken_off: 0,
-            run: 1,
-            created_ms: number,
-            dispatched_ms: None,
-            ended_ms: None,
-            due_ms: None,
-            prompt_bytes: prompt.len() as u64,
-            context_bytes: None,
-            result_bytes: None,
-            error_bytes: None,
-            key_hash: None,
-            event: None,
-            ended_steady_ms: None,
-            attempts_bytes: None,
-        };
+        let record = TaskRecord::new(0, 1, number, prompt.len() as u64);
         batch.put_task(id, None, &record);
         batch.put_text(id, Text::Prompt, &prompt);
         let lane = LaneRecord {

@@ -25,6 +25,7 @@ mod import;
 mod journal;
 pub mod keys;
 mod memtables;
+mod merged;
 mod payload;
 mod place;
 pub mod properties;

@@ -109,6 +109,32 @@ pub enum Phase {
 }
 
 impl TaskRecord {
+    /// A task of `lane` that nobody has claimed, made in run number `run`, with a prompt of so many bytes and nothing
+    /// else.
+    pub fn new(lane: LaneNumber, run: u64, created_ms: u64, prompt_bytes: u64) -> Self {
+        Self {
+            lane,
+            phase: Phase::Waiting,
+            attempts: 0,
+            numbered: 0,
+            failures: 0,
+            broken_off: 0,
+            run,
+            created_ms,
+            dispatched_ms: None,
+            ended_ms: None,
+            due_ms: None,
+            prompt_bytes,
+            context_bytes: None,
+            result_bytes: None,
+            error_bytes: None,
+            key_hash: None,
+            event: None,
+            ended_steady_ms: None,
+            attempts_bytes: None,
+        }
+    }
+
     /// The state to show while the server is in its run number `run`.
     pub fn state(&self, run: u64) -> State {
         match self.phase {

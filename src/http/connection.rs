@@ -49,8 +49,8 @@ pub(super) async fn serve<S: Service>(mut wire: Wire, shared: Arc<Shared<S>>) {
     let mut in_a_row = 0;
     let mut lone = Lone::default();
     let drops = loop {
-        if wire.inbox.is_empty() && lone.give_way() {
-            wire.read_ahead();
+        if wire.inbox.is_empty() {
+            lone.stay_awake(|| wire.read_ahead());
         }
         match serve_one(&mut wire, &shared, &mut lone).await {
             Next::GoOn => {}

@@ -1,7 +1,8 @@
-//! A client that asks alone, and the core that it may share with the server.
+//! A client that asks alone, and the time until it asks again.
 //!
-//! After an answer such a client needs a core for its next request. Where that is the server's own, and the server gives
-//! it up at once, the request is there when the server goes on: neither waits for the other to be woken.
+//! A connection that waits for the next request of such a client sleeps, and is woken a moment later, which takes
+//! longer than the client takes to ask. So it stays awake for that moment, and gives up the core meanwhile: it may be
+//! the one that the client needs.
 
 use std::thread;
 use std::time::Duration;
@@ -11,14 +12,21 @@ use crate::clock::monotonic;
 /// Who made so many requests in a row asks alone.
 const IN_A_ROW: u32 = 16;
 
-/// A client takes no longer to ask again; who does is another program that had the core.
-const TURN_MAX: Duration = Duration::from_micros(300);
+/// How long a connection stays awake behind an answer: longer than a client on the same host takes to be woken and to
+/// ask again.
+const STAY: Duration = Duration::from_micros(100);
 
-/// Requests behind one for which the core was gone for longer, before it is given up again.
+/// Where the core was gone for longer, another program needs it.
+const AWAY_MAX: Duration = Duration::from_micros(300);
+
+/// Requests behind which a connection stays awake in vain before it rests.
+const IN_VAIN: u32 = 4;
+
+/// Requests behind which a connection sleeps at once, before it tries again to stay awake.
 const RESTS: u32 = 1_000;
 
-/// Requests for which the core is given up in a row. For the next one the connection waits, so that the executor looks
-/// for others.
+/// Requests behind which a connection stays awake in a row. For the next one it waits, so that the executor looks for
+/// others.
 const TURNS: u32 = 16;
 
 /// What one connection knows of whether others ask, too.
@@ -28,6 +36,7 @@ pub(super) struct Lone {
     last: u64,
     in_a_row: u32,
     turns: u32,
+    in_vain: u32,
     rests: u32,
 }
 
@@ -43,8 +52,37 @@ impl Lone {
         self.last = number;
     }
 
-    /// Gives up the core if this connection's client asks alone, and says whether it did.
-    pub(super) fn give_way(&mut self) -> bool {
+    /// Stays awake for a moment if this connection's client asks alone, until `has_asked` says that it asked again.
+    pub(super) fn stay_awake(&mut self, mut has_asked: impl FnMut() -> bool) {
+        if !self.may_stay() {
+            return;
+        }
+        let begun = monotonic();
+        let mut awake = Duration::ZERO;
+        let mut asked = false;
+        while !asked && awake < STAY {
+            thread::yield_now();
+            awake = monotonic().saturating_duration_since(begun);
+            asked = has_asked();
+        }
+        self.learn(awake, asked);
+    }
+
+    /// Rests from now on, if that was in vain again, or another program had the core for long.
+    fn learn(&mut self, awake: Duration, asked: bool) {
+        self.in_vain = if asked {
+            0
+        } else {
+            self.in_vain.saturating_add(1)
+        };
+        if awake > AWAY_MAX || self.in_vain == IN_VAIN {
+            self.in_vain = 0;
+            self.rests = RESTS;
+        }
+    }
+
+    /// Whether it is this connection's turn to stay awake.
+    fn may_stay(&mut self) -> bool {
         if self.in_a_row < IN_A_ROW {
             return false;
         }
@@ -57,11 +95,6 @@ impl Lone {
             return false;
         }
         self.turns += 1;
-        let begun = monotonic();
-        thread::yield_now();
-        if monotonic().saturating_duration_since(begun) > TURN_MAX {
-            self.rests = RESTS;
-        }
         true
     }
 }
@@ -70,43 +103,66 @@ impl Lone {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_asks_alone_gives_way_until_somebody_else_asks() {
-        let mut lone = Lone::default();
-        let gives_way = |lone: &mut Lone, number| {
-            lone.note(number);
-            lone.rests = 0;
-            lone.give_way()
-        };
-        let first = (100..200).position(|number| gives_way(&mut lone, number));
-        assert_eq!(first, Some(IN_A_ROW as usize));
-        // Number 200 is another connection's.
-        assert!(!gives_way(&mut lone, 201));
+    /// Of one whose client asks alone.
+    fn lone() -> Lone {
+        Lone {
+            in_a_row: IN_A_ROW,
+            ..Lone::default()
+        }
     }
 
     #[test]
-    fn who_lost_the_core_for_long_keeps_it_for_a_while() {
-        let mut lone = Lone {
-            in_a_row: IN_A_ROW,
-            rests: RESTS,
-            ..Lone::default()
+    fn a_connection_stays_awake_for_who_asks_alone_until_somebody_else_asks() {
+        let mut lone = Lone::default();
+        let mut stays = |number| {
+            lone.note(number);
+            lone.may_stay()
         };
-        for _ in 0..RESTS {
-            assert!(!lone.give_way());
+        let first = (100..200).position(&mut stays);
+        assert_eq!(first, Some(IN_A_ROW as usize));
+        // Number 200 is another connection's.
+        assert!(!stays(201));
+    }
+
+    #[test]
+    fn it_looks_until_the_client_has_asked() {
+        let (mut lone, mut looks) = (lone(), 0);
+        lone.stay_awake(|| {
+            looks += 1;
+            true
+        });
+        assert_eq!(looks, 1);
+        lone.in_a_row = 0;
+        lone.stay_awake(|| panic!("others ask, too"));
+    }
+
+    #[test]
+    fn it_rests_behind_a_client_that_takes_its_time() {
+        let mut lone = lone();
+        for asked in [false, false, true, false, false, false] {
+            lone.learn(STAY, asked);
+            assert_eq!(lone.rests, 0);
         }
-        assert!(lone.give_way());
+        lone.learn(STAY, false);
+        for _ in 0..RESTS {
+            lone.stay_awake(|| panic!("it rests"));
+        }
+        assert!(lone.may_stay());
+    }
+
+    #[test]
+    fn it_rests_where_another_program_needs_the_core() {
+        let mut lone = lone();
+        lone.learn(AWAY_MAX, true);
+        assert_eq!(lone.rests, 0);
+        lone.learn(AWAY_MAX + Duration::from_micros(1), true);
+        assert_eq!(lone.rests, RESTS);
     }
 
     #[test]
     fn others_are_looked_for_though_one_asks_alone() {
-        let mut lone = Lone {
-            in_a_row: IN_A_ROW,
-            ..Lone::default()
-        };
-        let gave_way = (0..100).map(|_| {
-            lone.rests = 0;
-            lone.give_way()
-        });
-        assert_eq!(gave_way.filter(|gave_way| !gave_way).count(), 5);
+        let mut lone = lone();
+        let stayed = (0..100).filter(|_| lone.may_stay());
+        assert_eq!(stayed.count(), 95);
     }
 }

@@ -85,9 +85,11 @@ impl Wire {
         }
     }
 
-    /// Reads what there is of the next request, without waiting. An end or a failure is found again by the next read.
-    pub(super) fn read_ahead(&mut self) {
-        let _ = read_now(&self.stream, &mut self.inbox, KEPT_BUFFER);
+    /// Reads what there is of the next request, without waiting. Says whether something came: an end or a failure is
+    /// found again by the next read.
+    pub(super) fn read_ahead(&mut self) -> bool {
+        let read = read_now(&self.stream, &mut self.inbox, KEPT_BUFFER);
+        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Lets go of the room in the inbox that a long wait should not hold.

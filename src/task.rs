@@ -16,6 +16,12 @@ use crate::worker::WorkerName;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub Id);
 
+impl AsRef<str> for TaskId {
+    fn as_ref(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -71,6 +77,12 @@ impl State {
     /// Whether nothing more happens to the task by itself.
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+impl AsRef<str> for State {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -21,6 +21,12 @@ impl WorkerName {
     }
 }
 
+impl AsRef<str> for WorkerName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for WorkerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

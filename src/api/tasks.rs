@@ -243,7 +243,7 @@ fn text_length(task: &Task) -> usize {
 }
 
 fn location(id: TaskId) -> String {
-    format!("/task/{id}")
+    ["/task/", id.as_ref()].concat()
 }
 
 /// An answer that stands for its body's bytes only, now that the texts go.

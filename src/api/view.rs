@@ -3,7 +3,6 @@
 //! A view borrows what it shows and is written straight into the answer. The length of one that may be long is
 //! counted beforehand, so that the bytes can be taken from the budget and allocated exactly.
 
-use std::fmt::Display;
 use std::io;
 
 use serde::{Serialize, Serializer};
@@ -138,9 +137,9 @@ fn kind(has_endpoint: bool) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Text<T>(pub(super) T);
 
-impl<T: Display> Serialize for Text<T> {
+impl<T: AsRef<str>> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(self.0.as_ref())
     }
 }
 
@@ -194,10 +193,10 @@ impl io::Write for Counter {
 }
 
 pub(super) fn as_text<S: Serializer>(
-    value: &impl Display,
+    value: &impl AsRef<str>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+    serializer.serialize_str(value.as_ref())
 }
 
 #[cfg(test)]

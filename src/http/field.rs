@@ -37,7 +37,7 @@ pub(super) fn split(line: &str) -> Result<(&str, &str), Refusal> {
 /// `value` without the white space around it (RFC 9110, 5.5).
 #[inline]
 pub(super) fn trim(value: &str) -> &str {
-    value.trim_matches([' ', '\t'])
+    value.trim_matches(|c| matches!(c, ' ' | '\t'))
 }
 
 /// Whether `text` is a token (RFC 9110, 5.6.2).
@@ -48,7 +48,10 @@ pub(super) fn is_token(text: &str) -> bool {
 /// Whether `byte` may stand in a token.
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(
+        byte,
+        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    ) || byte.is_ascii_alphanumeric()
 }
 
 /// The start of a peer's text, short enough for a message.
@@ -73,7 +76,7 @@ pub(super) fn check_host(host: &str) -> Result<(), Refusal> {
         (address.parse::<Ipv6Addr>().is_ok(), port)
     } else {
         let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
-        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
         (!name.is_empty() && name.bytes().all(is_name), port)
     };
     let port_is_valid = match port.strip_prefix(':') {

@@ -137,7 +137,8 @@ pub(super) fn decode(scanned: &ScannedHead<'_>) -> Result<Incoming, Refusal> {
             Some(head_of(scanned, (path, query), fields))
         }
         Target::Resource { path, query } => {
-            Some(head_of(scanned, (path, query), scanned.passed_fields()))
+            let fields = scanned.passed_fields.iter().copied();
+            Some(head_of(scanned, (path, query), fields))
         }
     };
     Ok(Incoming {
@@ -157,7 +158,12 @@ fn head_of<'a>(
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Head {
     let host = scanned.host.map(|host| ("host", host));
-    Head::with_room(scanned.bytes(), scanned.method, target, fields.chain(host))
+    Head::with_room(
+        scanned.lines_length,
+        scanned.method,
+        target,
+        fields.chain(host),
+    )
 }
 
 /// Decodes a message that is whole and in memory. The future is boxed: it holds 4 KiB of parsed

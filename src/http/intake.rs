@@ -124,7 +124,8 @@ async fn read_fixed(
     let mut body = Vec::new();
     body.try_reserve_exact(length)
         .map_err(|_| overloaded(timing))?;
-    body.extend(wire.inbox.drain(..at_hand));
+    body.extend_from_slice(wire.inbox.get(..at_hand).unwrap_or_default());
+    wire.inbox.drain(..at_hand);
     let mut is_reserved = true;
     let mut pace = Pace::new(timing);
     while body.len() < length {

@@ -38,8 +38,9 @@ pub fn http_scan_decode(input: &[u8]) {
     assert_eq!(decoded.len(), Some(0));
     assert_eq!(decoded.url().host_str(), Some("mecha"));
     let mut sent: Vec<(String, String)> = scanned
-        .passed_fields()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .passed_fields
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned()))
         .collect();
     let incoming = gate::decode(&scanned).unwrap_or_else(|refusal| panic!("{refusal}"));
     let head = incoming.head.unwrap_or_else(|| panic!("no head"));

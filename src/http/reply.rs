@@ -113,15 +113,10 @@ impl Reply {
     }
 
     /// The same with one more header field. Line breaks and other control characters in the
-    /// value are dropped.
+    /// value are dropped when the answer is rendered.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        let value = value.into();
-        let cleaned = match header_text(&value) {
-            Cow::Owned(cleaned) => Some(cleaned),
-            Cow::Borrowed(_) => None,
-        };
-        self.headers.push((name, cleaned.map_or(value, Cow::Owned)));
+        self.headers.push((name, value.into()));
         self
     }
 }

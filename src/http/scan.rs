@@ -17,6 +17,8 @@ pub(super) const HEAD_MAX: usize = 7_936;
 pub(super) const FIELDS_MAX: usize = 100;
 /// So many fields are compared with those before them at most.
 const COMPARED_MAX: usize = 32;
+/// A head that passes on more fields than this makes more room for them.
+const ROOM: usize = 8;
 
 /// Finds the end of a head in bytes that arrive piece by piece, and looks at each byte once.
 #[derive(Debug, Default)]
@@ -109,8 +111,10 @@ pub(super) struct ScannedHead<'a> {
     pub(super) persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
-    /// The header lines with their line ends.
-    lines: &'a str,
+    /// The header fields that are passed on, those that async-h1 is given as well, without `Host`.
+    pub(super) passed_fields: Vec<(&'a str, &'a str)>,
+    /// Bytes of the header lines.
+    pub(super) lines_length: usize,
 }
 
 /// Reads `head`, whose last bytes are the CRLF CRLF that [`HeadEnd`] found.
@@ -140,7 +144,8 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedHead<'_>, Refusal> {
         persistent: !fields.close && (!line.is_1_0 || fields.keep_alive),
         // RFC 9110, 10.1.1: an expectation of an HTTP/1.0 client is ignored.
         expects_continue: !line.is_1_0 && fields.expects_continue()?,
-        lines,
+        passed_fields: fields.passed,
+        lines_length: lines.len(),
     })
 }
 
@@ -153,11 +158,15 @@ struct Fields<'a> {
     expect: Option<&'a str>,
     close: bool,
     keep_alive: bool,
+    passed: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Fields<'a> {
     fn read(lines: &'a str) -> Result<Self, Refusal> {
-        let mut fields = Self::default();
+        let mut fields = Self {
+            passed: Vec::with_capacity(ROOM),
+            ..Self::default()
+        };
         for (count, line) in split_lines(lines).enumerate() {
             if count == FIELDS_MAX {
                 return Err(Refusal::new(
@@ -169,6 +178,10 @@ impl<'a> Fields<'a> {
             }
             let (name, value) = field::split(line)?;
             fields.take(name, value)?;
+            let is = |known: &&str| name.eq_ignore_ascii_case(known);
+            if !WITHHELD.iter().any(is) {
+                fields.passed.push((name, value));
+            }
         }
         Ok(fields)
     }
@@ -258,36 +271,15 @@ const WITHHELD: [&str; 11] = [
     "http2-settings",
 ];
 
-impl<'a> ScannedHead<'a> {
-    /// The header fields that are passed on, those that async-h1 is given as well, without `Host`.
-    pub(super) fn passed_fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        split_lines(self.lines)
-            .filter_map(|line| line.split_once(':'))
-            .filter(|(name, _)| {
-                !WITHHELD
-                    .iter()
-                    .any(|known| name.eq_ignore_ascii_case(known))
-            })
-            .map(|(name, value)| (name, field::trim(value)))
-    }
-
+impl ScannedHead<'_> {
     /// Whether a field stands there more than once, or it would take long to say.
     pub(super) fn repeats_a_field(&self) -> bool {
-        let mut names = [""; COMPARED_MAX];
-        for (count, (name, _)) in self.passed_fields().enumerate() {
-            let before = names.get(..count).unwrap_or_default();
-            let is_known = before.iter().any(|known| name.eq_ignore_ascii_case(known));
-            match names.get_mut(count) {
-                Some(place) if !is_known => *place = name,
-                _ => return true,
-            }
-        }
-        false
-    }
-
-    /// Bytes of the header lines.
-    pub(super) fn bytes(&self) -> usize {
-        self.lines.len()
+        let fields = &self.passed_fields;
+        fields.len() > COMPARED_MAX
+            || fields.iter().enumerate().any(|(count, (name, _))| {
+                let is = |(known, _): &(&str, &str)| name.eq_ignore_ascii_case(known);
+                fields.iter().take(count).any(is)
+            })
     }
 
     /// The message that async-h1 is given: HTTP/1.1, a fixed `Host`, and no body.
@@ -296,7 +288,7 @@ impl<'a> ScannedHead<'a> {
             Target::Resource { path, query } => (path, query),
             Target::Server => ("/", ""),
         };
-        let mut message = Vec::with_capacity(self.lines.len() + path.len() + query.len() + 64);
+        let mut message = Vec::with_capacity(self.lines_length + path.len() + query.len() + 64);
         let question_mark = if query.is_empty() { "" } else { "?" };
         for part in [self.method.as_str(), " ", path, question_mark, query] {
             message.extend_from_slice(part.as_bytes());
@@ -304,7 +296,7 @@ impl<'a> ScannedHead<'a> {
         for part in [" HTTP/1.1\r\nhost: ", FIXED_HOST, "\r\n"] {
             message.extend_from_slice(part.as_bytes());
         }
-        for (name, value) in self.passed_fields() {
+        for (name, value) in &self.passed_fields {
             for part in [name, ":", value, "\r\n"] {
                 message.extend_from_slice(part.as_bytes());
             }

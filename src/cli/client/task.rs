@@ -84,7 +84,7 @@ fn tell(args: &TaskArgs, task: &TaskShown, answer: Vec<u8>) -> Result<(), String
     if args.json {
         output::print(&json(answer)?);
     } else {
-        output::print(&task.id.to_string());
+        output::print(task.id.as_ref());
     }
     Ok(())
 }

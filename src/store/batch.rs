@@ -10,7 +10,7 @@ use super::keys::{self, IndexKeys, Shelf, Text};
 use super::merged::Merged;
 use super::place::Place;
 use super::record::{self, ClockRecord, KeyRecord, LaneNumber, LaneRecord, TaskRecord};
-use super::{Error, Space, Store, text};
+use super::{Error, Space, Store, journal, text};
 use crate::id::Id;
 use crate::task::TaskId;
 
@@ -55,6 +55,7 @@ impl<'a> Batch<'a> {
         if self.changes.is_empty() {
             return Ok(());
         }
+        let journaled = journal::batch_bytes(self.changes.len(), self.bytes());
         let mut batch =
             fjall::OwnedWriteBatch::with_capacity(self.store.db.clone(), self.changes.len())
                 .durability(Some(PersistMode::SyncData));
@@ -67,6 +68,9 @@ impl<'a> Batch<'a> {
         }
         #[cfg(test)]
         let failure = self.store.faults.meet(Operation::Commit)?;
+        // Held until the end, so that nothing else is written into the journal.
+        let mut ahead = self.store.lock_ahead();
+        ahead.prepare(journaled);
         *self.store.lock_before_commit() = Some(self.store.db.snapshot());
         // Where it fails, nobody shall see what there is of it.
         batch.commit()?;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use log::warn;
 
 use self::scan::Scan;
+pub(super) use self::scan::batch_bytes;
 use super::Error;
 
 /// A server that was just ended may hold the lock a moment longer: a process that it was about

@@ -8,6 +8,7 @@
 //! Every commit is synced before the next one is written, so at most the last batch of a journal
 //! can be torn; `journal` builds its check on that.
 
+mod ahead;
 mod attempts;
 mod batch;
 pub mod check;
@@ -53,6 +54,7 @@ pub use import::{ImportError, Imported, import};
 pub use payload::Payload;
 pub use snapshot::{Listed, Listing, Snapshot};
 
+use self::ahead::Ahead;
 use self::engine::{index_options, opening, row_options, text_options};
 use crate::footprint::Footprint;
 use crate::id::Id;
@@ -109,6 +111,8 @@ pub struct Store {
     footprint: Footprint,
     /// While a commit is under way, the rows before it.
     before_commit: Arc<Mutex<Option<fjall::Snapshot>>>,
+    /// Whoever commits has it.
+    ahead: Arc<Mutex<Ahead>>,
     #[cfg(test)]
     pub(crate) faults: faults::Faults,
     /// Keeps other processes out while any clone lives.
@@ -195,6 +199,7 @@ impl Store {
             run: 0,
             footprint,
             before_commit: Arc::default(),
+            ahead: Arc::new(Mutex::new(Ahead::new(&dir.join("store")))),
             #[cfg(test)]
             faults: faults::Faults::default(),
             lock: Arc::new(lock),
@@ -226,6 +231,10 @@ impl Store {
         self.before_commit
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An empty set of changes. BOUND: one at a time, by the writer alone.

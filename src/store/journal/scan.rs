@@ -24,6 +24,18 @@ pub(super) const END: u8 = 3;
 const CLEAR: u8 = 4;
 pub(super) const TRAILER: &[u8; 4] = b"FJL\x03";
 
+/// Bytes of a start and an end.
+const BATCH_BYTES: u64 = 13 + 13;
+
+/// Bytes of an item besides its key and its value.
+const ITEM_BYTES: u64 = 21;
+
+/// Bytes that a batch of `items` has at most, whose keys and values have `bytes`.
+pub(in crate::store) fn batch_bytes(items: usize, bytes: u64) -> u64 {
+    let items = ITEM_BYTES.saturating_mul(items as u64);
+    BATCH_BYTES.saturating_add(items).saturating_add(bytes)
+}
+
 /// Reads one journal from front to back.
 pub(super) struct Scan {
     path: PathBuf,

@@ -14,7 +14,7 @@ const IN_A_ROW: u32 = 16;
 
 /// How long a connection stays awake behind an answer: longer than a client on the same host takes to be woken and to
 /// ask again.
-const STAY: Duration = Duration::from_micros(100);
+const STAY: Duration = Duration::from_micros(150);
 
 /// Where the core was gone for longer, another program had it.
 const AWAY_MAX: Duration = Duration::from_micros(300);

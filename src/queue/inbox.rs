@@ -135,6 +135,11 @@ impl Inbox {
         self.put(state, request).map(|()| None)
     }
 
+    /// Hands a command to the writer that was given back: who asked for it still asks alone.
+    pub(super) fn send_anyway(&self, request: Request) -> Result<(), Error> {
+        self.put(self.lock(), request)
+    }
+
     fn put(&self, mut state: MutexGuard<'_, InboxState>, request: Request) -> Result<(), Error> {
         if state.is_closed {
             return Err(Error::StoreFailed);

@@ -20,10 +20,10 @@ use rustix::fs::{SeekFrom, seek};
 use super::{Error, journal};
 
 /// Bytes that are filled at a time: some hundred tasks that come one by one, and no long wait for the commit that syncs them.
-const FILLED: u64 = 256 << 10;
+const FILLED: u64 = 128 << 10;
 
 /// A batch of more bytes finds its blocks at once, and is not worth it.
-const LARGE: u64 = FILLED / 4;
+const LARGE: u64 = FILLED / 2;
 
 /// Bytes of one read and one write.
 const PIECE: usize = 64 << 10;

@@ -5,30 +5,29 @@
 //! the one that the client needs.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::monotonic;
 
 /// Who made so many requests in a row asks alone.
 const IN_A_ROW: u32 = 16;
 
-/// How long a connection stays awake behind an answer: longer than a client on the same host takes to be woken and to
-/// ask again.
+/// How long a connection stays awake at most behind an answer: longer than a client on the same host takes to be woken
+/// and to ask again.
 const STAY: Duration = Duration::from_micros(150);
 
-/// Where the core was gone for longer, another program had it.
-const AWAY_MAX: Duration = Duration::from_micros(300);
+/// A stay that took longer lost the core to another program.
+const LOST: Duration = Duration::from_micros(300);
 
-/// Requests in a row behind which a connection stays awake in vain before it rests. One alone says nothing: a host
-/// takes a core away now and then.
+/// A connection rests when it was in vain so much more often than not. Once says nothing: a host takes a core away now
+/// and then.
 const IN_VAIN: u32 = 4;
 
 /// Requests behind which a connection sleeps at once, before it tries again to stay awake.
 const RESTS: u32 = 1_000;
 
-/// Requests behind which a connection stays awake in a row. For the next one it waits, so that the executor looks for
-/// others.
-const TURNS: u32 = 16;
+/// BOUND: for so long, and one request, the executor does not look for others; then the connection sleeps.
+const OTHERS_WAIT: Duration = Duration::from_millis(4);
 
 /// What one connection knows of whether others ask, too.
 #[derive(Debug, Default)]
@@ -36,7 +35,8 @@ pub(super) struct Lone {
     /// The number of its last request among those of all connections.
     last: u64,
     in_a_row: u32,
-    turns: u32,
+    /// Since when the executor has looked for nobody else.
+    since: Option<Instant>,
     in_vain: u32,
     rests: u32,
 }
@@ -55,10 +55,10 @@ impl Lone {
 
     /// Stays awake for a moment if this connection's client asks alone, until `has_asked` says that it asked again.
     pub(super) fn stay_awake(&mut self, mut has_asked: impl FnMut() -> bool) {
-        if !self.may_stay() {
+        let begun = monotonic();
+        if !self.takes_turn(begun) {
             return;
         }
-        let begun = monotonic();
         let mut awake = Duration::ZERO;
         let mut asked = false;
         while !asked && awake < STAY {
@@ -66,24 +66,15 @@ impl Lone {
             awake = monotonic().saturating_duration_since(begun);
             asked = has_asked();
         }
+        if !asked {
+            // It sleeps now.
+            self.since = None;
+        }
         self.learn(awake, asked);
     }
 
-    /// Notes how long it was awake and whether the client asked meanwhile. Rests from now on, if that was in vain too often.
-    fn learn(&mut self, awake: Duration, asked: bool) {
-        self.in_vain = if asked && awake <= AWAY_MAX {
-            0
-        } else {
-            self.in_vain.saturating_add(1)
-        };
-        if self.in_vain == IN_VAIN {
-            self.in_vain = 0;
-            self.rests = RESTS;
-        }
-    }
-
     /// Whether it is this connection's turn to stay awake.
-    fn may_stay(&mut self) -> bool {
+    fn takes_turn(&mut self, now: Instant) -> bool {
         if self.in_a_row < IN_A_ROW {
             return false;
         }
@@ -91,12 +82,26 @@ impl Lone {
             self.rests -= 1;
             return false;
         }
-        if self.turns == TURNS {
-            self.turns = 0;
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) > OTHERS_WAIT {
+            self.since = None;
             return false;
         }
-        self.turns += 1;
         true
+    }
+
+    /// Notes how long it was awake and whether the client asked meanwhile. Rests from now on, if that was in vain too
+    /// often.
+    fn learn(&mut self, awake: Duration, asked: bool) {
+        self.in_vain = if asked && awake <= LOST {
+            self.in_vain.saturating_sub(1)
+        } else {
+            self.in_vain.saturating_add(1)
+        };
+        if self.in_vain == IN_VAIN {
+            self.in_vain = 0;
+            self.rests = RESTS;
+        }
     }
 }
 
@@ -115,9 +120,10 @@ mod tests {
     #[test]
     fn a_connection_stays_awake_for_who_asks_alone_until_somebody_else_asks() {
         let mut lone = Lone::default();
+        let now = monotonic();
         let mut stays = |number| {
             lone.note(number);
-            lone.may_stay()
+            lone.takes_turn(now)
         };
         let first = (100..200).position(&mut stays);
         assert_eq!(first, Some(IN_A_ROW as usize));
@@ -140,7 +146,7 @@ mod tests {
     #[test]
     fn it_rests_behind_a_client_that_takes_its_time() {
         let mut lone = lone();
-        for asked in [false, false, true, false, false, false] {
+        for asked in [false, false, true, false, false] {
             lone.learn(STAY, asked);
             assert_eq!(lone.rests, 0);
         }
@@ -148,25 +154,38 @@ mod tests {
         for _ in 0..RESTS {
             lone.stay_awake(|| panic!("it rests"));
         }
-        assert!(lone.may_stay());
+        assert!(lone.takes_turn(monotonic()));
     }
 
     #[test]
     fn it_rests_where_another_program_needs_the_core() {
         let mut lone = lone();
-        let away = AWAY_MAX + Duration::from_micros(1);
-        for awake in [away, away, away, AWAY_MAX, away, away, away] {
-            lone.learn(awake, true);
-            assert_eq!(lone.rests, 0);
+        let lost = LOST + Duration::from_micros(1);
+        // Now and then is not often.
+        for _ in 0..100 {
+            for awake in [lost, lost, LOST, LOST] {
+                lone.learn(awake, true);
+                assert_eq!(lone.rests, 0);
+            }
         }
-        lone.learn(away, true);
-        assert_eq!(lone.rests, RESTS);
+        let often = (0..100).position(|_| {
+            for awake in [lost, LOST, lost] {
+                lone.learn(awake, true);
+            }
+            lone.rests == RESTS
+        });
+        assert_eq!(often, Some(3));
     }
 
     #[test]
     fn others_are_looked_for_though_one_asks_alone() {
         let mut lone = lone();
-        let stayed = (0..100).filter(|_| lone.may_stay());
-        assert_eq!(stayed.count(), 95);
+        let begun = monotonic();
+        let stayed = (0..100_u32).filter(|number| {
+            let now = begun + Duration::from_micros(500) * *number;
+            lone.takes_turn(now)
+        });
+        // Nine of ten: it sleeps when more than 4 ms are over.
+        assert_eq!(stayed.count(), 90);
     }
 }

@@ -85,8 +85,8 @@ impl Wire {
         }
     }
 
-    /// Reads what there is of the next request, without waiting. Says whether something came: an end or a failure is
-    /// found again by the next read.
+    /// Reads what there is of the next request, without waiting. Says whether there is nothing to wait for: some of it
+    /// came, or the stream is at its end or broken, which the next read finds again.
     pub(super) fn read_ahead(&mut self) -> bool {
         let read = read_now(&self.stream, &mut self.inbox, KEPT_BUFFER);
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

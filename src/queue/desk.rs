@@ -103,7 +103,7 @@ impl Desk {
             None => Ok(()),
             Some(request) => match self.carry_out(request, relief) {
                 None => Ok(()),
-                Some(request) => self.inbox.send_anyway(request),
+                Some(request) => self.inbox.send_given_back(request),
             },
         }
     }

@@ -135,8 +135,9 @@ impl Inbox {
         self.put(state, request).map(|()| None)
     }
 
-    /// Hands a command to the writer that was given back: who asked for it still asks alone.
-    pub(super) fn send_anyway(&self, request: Request) -> Result<(), Error> {
+    /// Hands the writer a command that `send_or_give_back` gave back. Who asked for it still asks alone, which `send` would
+    /// end.
+    pub(super) fn send_given_back(&self, request: Request) -> Result<(), Error> {
         self.put(self.lock(), request)
     }
 

@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
         }
         #[cfg(test)]
         let failure = self.store.faults.meet(Operation::Commit)?;
-        // Held until the end, so that nothing else is written into the journal.
+        // Held until the end: see the invariant there.
         let mut ahead = self.store.lock_ahead();
         ahead.prepare(journaled);
         *self.store.lock_before_commit() = Some(self.store.db.snapshot());

@@ -155,7 +155,7 @@ fn create(dir: &Path) -> Result<Store, Error> {
     let lock = journal::lock(dir)?;
     let footprint = Footprint::default();
     let db = engine::open(&rows, dir, 1, footprint.cache)?;
-    Store::over(db, dir, lock, footprint)
+    Store::over(db, (&rows, dir), lock, footprint)
 }
 
 impl Imported {

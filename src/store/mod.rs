@@ -111,7 +111,7 @@ pub struct Store {
     footprint: Footprint,
     /// While a commit is under way, the rows before it.
     before_commit: Arc<Mutex<Option<fjall::Snapshot>>>,
-    /// Whoever commits has it.
+    /// A commit holds it.
     ahead: Arc<Mutex<Ahead>>,
     #[cfg(test)]
     pub(crate) faults: faults::Faults,
@@ -179,11 +179,16 @@ impl Store {
                 format!("keyspace {name} is missing"),
             ));
         }
-        Self::over(db, dir, lock, footprint)
+        Self::over(db, (rows, dir), lock, footprint)
     }
 
     /// A store of the engine's keyspaces, which are made where they are missing. No run has begun.
-    fn over(db: Database, dir: &Path, lock: File, footprint: Footprint) -> Result<Self, Error> {
+    fn over(
+        db: Database,
+        (rows, dir): (&Path, &Path),
+        lock: File,
+        footprint: Footprint,
+    ) -> Result<Self, Error> {
         let keyspace = |space: Space, options: fn() -> KeyspaceCreateOptions| {
             db.keyspace(space.name(), options)
                 .map_err(|error| opening(error, dir))
@@ -199,7 +204,7 @@ impl Store {
             run: 0,
             footprint,
             before_commit: Arc::default(),
-            ahead: Arc::new(Mutex::new(Ahead::new(&dir.join("store")))),
+            ahead: Arc::new(Mutex::new(Ahead::new(rows)?)),
             #[cfg(test)]
             faults: faults::Faults::default(),
             lock: Arc::new(lock),

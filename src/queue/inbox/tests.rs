@@ -63,6 +63,11 @@ fn who_asks_alone_gets_his_request_back_until_somebody_else_asks() {
     assert!(is_alone(&one));
     assert!(!is_alone(&other) && !is_alone(&one));
     assert!((0..100).any(|_| is_alone(&one)));
+    let given_back = inbox.send_or_give_back(request(), &one).unwrap();
+    inbox.send_given_back(given_back.unwrap()).unwrap();
+    inbox.next_group(None).unwrap();
+    inbox.next_group(Some(Duration::ZERO)).unwrap();
+    assert!(is_alone(&one));
     // What nobody waits for is somebody's, too.
     inbox.send(request()).unwrap();
     assert!(!is_alone(&one));

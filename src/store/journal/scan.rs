@@ -30,7 +30,8 @@ const BATCH_BYTES: u64 = 13 + 13;
 /// Bytes of an item besides its key and its value.
 const ITEM_BYTES: u64 = 21;
 
-/// Bytes that a batch of `items` has at most, whose keys and values have `bytes`.
+/// Bytes of a batch of `items` whose keys and values have `bytes`. Of values from 4 KiB on the engine writes what compression
+/// makes of them: as a rule less.
 pub(in crate::store) fn batch_bytes(items: usize, bytes: u64) -> u64 {
     let items = ITEM_BYTES.saturating_mul(items as u64);
     BATCH_BYTES.saturating_add(items).saturating_add(bytes)

@@ -111,7 +111,8 @@ pub(super) struct ScannedHead<'a> {
     pub(super) persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
-    /// The header fields that are passed on, without `Host`; async-h1 is given the same, where it is asked.
+    /// The header fields that are passed on, without `Host`; async-h1 is given the same, where it is
+    /// asked.
     pub(super) passed_fields: Vec<(&'a str, &'a str)>,
     /// Bytes of the header lines.
     pub(super) lines_length: usize,

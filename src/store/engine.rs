@@ -80,9 +80,10 @@ fn is_the_systems(error: &io::Error) -> bool {
     error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
-/// The settings of keyspaces of small rows that are looked up by their keys. BOUND: what a table's index and filter take
-/// is in the cache. The engine would keep that of new tables outside it, as long as they are open, though they
-/// move to a level below: 1 MiB for 100,000 tasks until the next start.
+/// The settings of keyspaces of small rows that are looked up by their keys. BOUND: what a table's
+/// index and filter take is in the cache. The engine would keep that of new tables outside it, as
+/// long as they are open, though they move to a level below: 1 MiB for 100,000 tasks until the next
+/// start.
 pub(super) fn row_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(64 << 20)
@@ -109,7 +110,30 @@ pub(super) fn text_options() -> KeyspaceCreateOptions {
 
 #[cfg(test)]
 mod tests {
+    use fjall::{AbstractTree, Slice};
+
     use super::*;
+    use crate::store::{SPACES, Store};
+
+    #[test]
+    fn no_table_has_memory_beside_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut batch = store.batch();
+        for number in 0..10_000_u32 {
+            for space in SPACES {
+                batch.write(space, Slice::from(number.to_be_bytes()), b"a row");
+            }
+        }
+        batch.commit().unwrap();
+        for keyspace in store.spaces() {
+            keyspace.rotate_memtable_and_wait().unwrap();
+            let tree = &keyspace.tree;
+            assert!(tree.table_count() > 0);
+            assert_eq!(tree.pinned_filter_size(), 0);
+            assert_eq!(tree.pinned_block_index_size(), 0);
+        }
+    }
 
     #[test]
     fn a_full_disk_is_not_told_as_damage() {

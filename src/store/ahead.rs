@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use log::debug;
-use rustix::fs::{Dir, Mode, OFlags, SeekFrom, openat, seek};
+use rustix::fs::{Advice, Dir, Mode, OFlags, SeekFrom, fadvise, openat, seek};
 use rustix::io::Errno;
 
 use super::Error;
@@ -29,10 +29,8 @@ const FILLED: u64 = 128 << 10;
 /// A batch of more bytes finds its blocks at once, and is not worth it.
 const LARGE: u64 = FILLED / 2;
 
-/// Bytes of one read and one write.
-const PIECE: usize = 64 << 10;
-
-/// Bytes at the start of what was filled before that say whether the batches have come there.
+/// Bytes of one read and one write: a page, because the kernel holds together what is written at once, and counts all
+/// of that as written with each batch that changes a part of it.
 const PAGE: usize = 4 << 10;
 
 /// Fills the journal ahead of the batches that are committed.
@@ -113,21 +111,22 @@ fn fill(journal: &File) -> io::Result<()> {
             return Err(io::Error::other(what));
         }
     }
-    let mut piece = vec![0; PIECE];
+    // What is read at once is held together, too.
+    fadvise(journal, 0, None, Advice::Random)?;
+    let mut page = [0; PAGE];
     if let Some(before) = from.checked_sub(FILLED) {
         // A batch is compressed and may take less than was reckoned with.
-        let first = piece.get_mut(..PAGE).unwrap_or_default();
-        journal.read_exact_at(first, before)?;
-        if is_zero(first) {
+        journal.read_exact_at(&mut page, before)?;
+        if is_zero(&page) {
             return Ok(());
         }
     }
     let until = length.min(from.saturating_add(FILLED));
     let mut at = from;
     while at < until {
-        let left = until.saturating_sub(at).min(PIECE as u64);
-        piece.truncate(usize::try_from(left).unwrap_or(PIECE));
-        fill_piece(journal, &mut piece, at)?;
+        let left = until.saturating_sub(at).min(PAGE as u64);
+        let length = usize::try_from(left).unwrap_or(PAGE);
+        fill_piece(journal, page.get_mut(..length).unwrap_or_default(), at)?;
         at = at.saturating_add(left);
     }
     Ok(())
@@ -305,7 +304,7 @@ mod tests {
             (FILLED + 5, None),
             (length, None),
             (3 * FILLED + 5, None),
-            (10, Some(PIECE as u64 + 7)),
+            (10, Some(PAGE as u64 + 7)),
             (10, Some(2 * FILLED + 7)),
         ] {
             let journal = File::create(&path).unwrap();
@@ -330,7 +329,7 @@ mod tests {
             .write(true)
             .open(&path)
             .unwrap();
-        journal.write_all_at(b"x", PIECE as u64 - 1).unwrap();
-        assert!(fill_piece(&journal, &mut vec![0; PIECE], 0).is_err());
+        journal.write_all_at(b"x", PAGE as u64 - 1).unwrap();
+        assert!(fill_piece(&journal, &mut [0; PAGE], 0).is_err());
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The last millisecond of the year 9999, the end of what RFC 3339 can write.
 const LAST_MILLISECOND: u64 = 253_402_300_799_999;
 
@@ -44,6 +46,16 @@ impl Timestamp {
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration_millis(duration)))
     }
+}
+
+/// The time for which the calling thread has had a processor.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // Neither is ever negative.
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 /// Whole milliseconds of `duration`; `u64::MAX` for what does not fit.

@@ -1,6 +1,7 @@
 //! Takes events from the queue, asks the rules about each, and tells the queue what they decided.
 //!
-//! One thread matches, behind the answers to the senders. What was received and is not matched
+//! The queue asks about a new event itself, in front of its commit. What cannot be decided there in a moment is
+//! matched by one thread, behind the answers to the senders. What was received and is not matched
 //! yet is in the store, so that a start goes on where the last run ended. The API asks here, too,
 //! when somebody wants to know what the rules say, so that there is one way in which they are
 //! asked.
@@ -25,7 +26,7 @@ use smol::future::FutureExt;
 use crate::budget::{Budget, Permit};
 use crate::drain::Drain;
 use crate::event::{Event, EventId};
-use crate::queue::{self, Decision, Queue};
+use crate::queue::{self, Decision, Judge, Queue};
 use crate::rules::{Explanation, Facts, Rulebook, Verdict};
 use crate::source::Source;
 
@@ -62,7 +63,30 @@ pub struct Matcher {
 struct Inner {
     queue: Queue,
     budget: Budget,
-    setup: RwLock<Arc<Setup>>,
+    present: Arc<Present>,
+}
+
+/// Today's sources and rules.
+#[derive(Debug)]
+struct Present(RwLock<Arc<Setup>>);
+
+impl Present {
+    fn setup(&self) -> Arc<Setup> {
+        let setup = self.0.read();
+        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Judge for Present {
+    fn judge(&self, event: &Event) -> Option<Decision> {
+        let setup = self.setup();
+        if setup.wants_payload(event) {
+            return None;
+        }
+        // A failure is logged, which may take long: the matcher's own thread finds it again.
+        let decision = setup.decide(event, None);
+        Some(decision).filter(|decision| !matches!(decision, Decision::Fail { .. }))
+    }
 }
 
 impl Setup {
@@ -133,11 +157,13 @@ impl Setup {
 impl Matcher {
     /// A matcher of the events of `queue`.
     pub fn new(queue: Queue, budget: Budget, setup: Setup) -> Self {
+        let present = Arc::new(Present(RwLock::new(Arc::new(setup))));
+        queue.judge_with(Arc::clone(&present) as Arc<dyn Judge>);
         Self {
             inner: Arc::new(Inner {
                 queue,
                 budget,
-                setup: RwLock::new(Arc::new(setup)),
+                present,
             }),
         }
     }
@@ -145,11 +171,8 @@ impl Matcher {
     /// Uses other sources and rules from now on.
     pub fn configure(&self, setup: Setup) {
         let setup = Arc::new(setup);
-        *self
-            .inner
-            .setup
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = setup;
+        let present = self.inner.present.0.write();
+        *present.unwrap_or_else(PoisonError::into_inner) = setup;
     }
 
     /// The source of that name.
@@ -160,8 +183,7 @@ impl Matcher {
     /// Today's sources and rules. One judgement is made with one of them, whatever is configured
     /// meanwhile.
     pub fn setup(&self) -> Arc<Setup> {
-        let setup = self.inner.setup.read();
-        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
+        self.inner.present.setup()
     }
 
     /// Starts the thread. It ends with the order to stop, and what is not matched by then is
@@ -206,7 +228,7 @@ impl Matcher {
             if let Decision::Fail { reason, .. } = &decision {
                 warn!("event {id} failed: {reason}");
             }
-            prompt_bytes += prompt_length(&decision);
+            prompt_bytes += decision.prompt_bytes();
             decisions.push((id, decision));
             if prompt_bytes > PROMPT_BYTES_MAX {
                 prompt_bytes = 0;
@@ -259,13 +281,6 @@ fn unreadable() -> Decision {
     Decision::Fail {
         worker: None,
         reason: "what is stored of it cannot be read; the server's log says more".to_owned(),
-    }
-}
-
-fn prompt_length(decision: &Decision) -> usize {
-    match decision {
-        Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
-        Decision::Skip { .. } | Decision::Fail { .. } => 0,
     }
 }
 

@@ -119,10 +119,9 @@ impl Command {
             Self::PutBack { how, .. } => how.text_bytes(),
             Self::SaveWorker { json, .. } => json.len(),
             Self::Receive(event) => event.payload.stored_bytes() + event.attributes_json.len(),
-            Self::Settle { decision, .. } | Self::Replay { decision, .. } => match decision {
-                Decision::Start { prompt, .. } | Decision::Hold { prompt, .. } => prompt.len(),
-                Decision::Skip { .. } | Decision::Fail { .. } => 0,
-            },
+            Self::Settle { decision, .. } | Self::Replay { decision, .. } => {
+                decision.prompt_bytes()
+            }
             // Its prompt is read when it is carried out, and may be as large as any.
             Self::Approve(_) => UNKNOWN_TEXT_BYTES,
             _ => 0,
@@ -172,6 +171,16 @@ pub enum Decision {
         /// What would be done.
         prompt: String,
     },
+}
+
+impl Decision {
+    /// Bytes of the prompt that it made.
+    pub fn prompt_bytes(&self) -> usize {
+        match self {
+            Self::Start { prompt, .. } | Self::Hold { prompt, .. } => prompt.len(),
+            Self::Skip { .. } | Self::Fail { .. } => 0,
+        }
+    }
 }
 
 /// A task and the number of its attempt.

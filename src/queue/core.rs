@@ -13,6 +13,7 @@ use log::warn;
 use super::backlog::Backlog;
 use super::claim::{Cancellation, Granted};
 use super::command::{Answer, Command, Outcome, Settings};
+use super::judging::Judging;
 use super::lane::{Demand, Lane};
 use super::overview::{EventCounts, LaneCounts};
 use super::own_time::OwnTime;
@@ -54,6 +55,8 @@ pub struct Core {
     pub(super) numbers: HashMap<WorkerName, LaneNumber>,
     /// Events that wait to be matched.
     pub(super) backlog: Backlog,
+    /// Who decides about new ones.
+    pub(super) judging: Judging,
     /// Tasks that are to be deleted.
     pub(super) task_sweep: Sweep,
     /// Events that are to be deleted.
@@ -119,6 +122,8 @@ impl Core {
             lanes.insert(number, Lane::from_record(number, worker, &row));
         }
         let backlog = Backlog::read(&store)?;
+        // Beside the texts that a group may have.
+        let prompt_bytes_max = store.footprint().group / 8;
         Ok(Self {
             time: OwnTime::open(&store, clock.clone(), &settings)?,
             metrics: Arc::new(Registry::new(clock.now())),
@@ -130,6 +135,7 @@ impl Core {
             lanes,
             numbers,
             backlog,
+            judging: Judging::new(prompt_bytes_max),
             task_sweep: Sweep::default(),
             event_sweep: Sweep::default(),
             highest_deleted,
@@ -207,6 +213,7 @@ impl Core {
         self.write_lanes(batch);
         self.write_event_counts(batch);
         self.write_time(batch);
+        self.judging.next_group();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use log::error;
 use super::command::{Command, Decision, NewEvent, Outcome};
 use super::events::{REASON_BYTES_MAX, cut, task_of};
 use super::inbox::{Reply, Request};
+use super::judging::Judge;
 use super::{Error, Queue, oneshot};
 use crate::budget::Permit;
 use crate::clock::Timestamp;
@@ -67,6 +68,12 @@ const RECORD_BYTES: u64 = 3 << 10;
 const WAITING_BYTES_MAX: u64 = 1 << 20;
 
 impl Queue {
+    /// Has `judge` decide about events in front of their commits, where that takes a moment.
+    pub fn judge_with(&self, judge: Arc<dyn Judge>) {
+        // The first one stays.
+        let _ = self.inner.judge.set(judge);
+    }
+
     /// Stores what was delivered, unless it is known. `permit` stands for its bytes and is given
     /// back when they are stored.
     pub async fn receive(

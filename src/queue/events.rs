@@ -13,7 +13,7 @@ use crate::id::Id;
 use crate::store::keys::delivery_hash;
 use crate::store::record::{EventRecord, Phase, Stage, TaskRecord};
 use crate::store::{self, Batch};
-use crate::task::{NewTask, TaskId};
+use crate::task::TaskId;
 use crate::worker::WorkerName;
 
 /// Bytes of a reason that are kept, and of a task's error that are shown as one.
@@ -60,10 +60,9 @@ impl Core {
             }));
         }
         let id = EventId(self.ids.next(self.wall()));
-        self.put_event(id, &new_record(&new, now_ms), batch);
+        let record = new_record(&new, now_ms);
         batch.put_event_texts(id, &new.attributes_json, &new.payload);
         batch.put_delivery(&hash, id);
-        self.backlog.add();
         self.metrics.event_received(&delivery.source);
         let bytes = new.attributes_json.len();
         let delivery = match Arc::try_unwrap(new) {
@@ -78,7 +77,18 @@ impl Core {
             delivery,
             Timestamp::from_millis(now_ms),
         ));
-        self.effects.received.push((Arc::clone(&event), bytes));
+        // None overtakes another one that waits.
+        let decision = match self.backlog.received() {
+            0 => self.judging.decide(&event, bytes),
+            _ => None,
+        };
+        if let Some(decision) = decision {
+            self.put_decided_event(id, record, decision, batch);
+        } else {
+            self.put_event(id, &record, batch);
+            self.backlog.add();
+            self.effects.received.push((Arc::clone(&event), bytes));
+        }
         Ok(Ok(Outcome::Received {
             event: id,
             new: Some(event),
@@ -199,47 +209,8 @@ impl Core {
         }
     }
 
-    fn decide(&mut self, id: EventId, old: EventRecord, decision: Decision, batch: &mut Batch<'_>) {
-        if let Some(bytes) = old.prompt_bytes {
-            batch.remove_held_prompt(id, bytes);
-        }
-        let name = |worker: &WorkerName| worker.as_str().to_owned();
-        let mut held_bytes = None;
-        let (stage, worker, task, reason) = match decision {
-            Decision::Skip { reason } => (Stage::Skipped, None, None, Some(reason)),
-            Decision::Fail { worker, reason } => {
-                let worker = worker.as_ref().map(name);
-                (Stage::Failed, worker, None, Some(reason))
-            }
-            Decision::Hold { worker, prompt } => {
-                held_bytes = Some(prompt.len() as u64);
-                batch.put_held_prompt(id, &prompt);
-                let reason = "it waits to be approved".to_owned();
-                (Stage::Held, Some(name(&worker)), None, Some(reason))
-            }
-            Decision::Start { worker, prompt } => {
-                let name = name(&worker);
-                let new = NewTask {
-                    worker,
-                    prompt,
-                    context: None,
-                    idempotency: None,
-                };
-                let (task, _) = self.store_task(&new, Some(id), batch);
-                (Stage::Open, Some(name), Some(*task.0.as_bytes()), None)
-            }
-        };
-        let reason = reason.map(|reason| cut(&reason, REASON_BYTES_MAX).to_owned());
-        self.move_event(id, old, stage, batch, |record| {
-            record.worker = worker;
-            record.task = task;
-            record.reason = reason;
-            record.prompt_bytes = held_bytes;
-        });
-    }
-
     /// Writes an event in its new stage and keeps what counts on stages up to date.
-    fn move_event(
+    pub(super) fn move_event(
         &mut self,
         id: EventId,
         old: EventRecord,
@@ -256,20 +227,25 @@ impl Core {
             record.updated_steady_ms = Some(now.as_millis());
             change(record);
         });
-        self.backlog.moves(Some(old_stage), Some(stage));
-        self.count_end(stage);
         if old_stage == Stage::Received {
             self.backlog.remove(id.0);
         }
         if stage == Stage::Received {
             self.backlog.put_back(id.0);
         }
-        match (old_stage == Stage::Held, stage == Stage::Held) {
+        self.note_move(Some(old_stage), stage, now);
+    }
+
+    /// Keeps what counts on stages up to date where an event has come from one, or is new, to another.
+    pub(super) fn note_move(&mut self, from: Option<Stage>, to: Stage, now: Timestamp) {
+        self.backlog.moves(from, Some(to));
+        self.count_end(to);
+        match (from == Some(Stage::Held), to == Stage::Held) {
             (false, true) => self.backlog.hold(),
             (true, false) => self.backlog.release(),
             _ => {}
         }
-        if stage.is_ended() {
+        if to.is_ended() {
             self.event_sweep.note(now, self.settings.retention);
         }
     }

@@ -104,7 +104,8 @@ impl Core {
         self.tell_event(id, &changed);
     }
 
-    fn tell_event(&mut self, id: EventId, new: &EventRecord) {
+    /// Tells of an event as `new` shows it.
+    pub(super) fn tell_event(&mut self, id: EventId, new: &EventRecord) {
         self.effects.changes.push(Change::Event(EventChange {
             id,
             // No attempt of its task runs when its row is written.

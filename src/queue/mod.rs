@@ -17,6 +17,7 @@ mod board;
 mod claim;
 pub mod command;
 pub mod core;
+mod decisions;
 mod deliveries;
 mod desk;
 mod error;
@@ -26,6 +27,7 @@ mod faults;
 mod following;
 mod history;
 mod inbox;
+mod judging;
 mod lane;
 mod leftover;
 mod oneshot;
@@ -53,6 +55,7 @@ pub use command::{Decision, PutBack, RetryPolicy, Settings};
 pub use deliveries::{EventFilter, EventPage, Receipt};
 pub use error::Error;
 pub use following::EventHead;
+pub use judging::Judge;
 pub use overview::{EventCounts, LaneCounts, Overview, TaskCounts};
 
 use self::board::Board;
@@ -119,6 +122,7 @@ struct Inner {
     run: u64,
     last_ticket: AtomicU64,
     metrics: Arc<Registry>,
+    judge: judging::Seat,
     /// Free bytes of disk below which new work is refused.
     disk_reserve: AtomicU64,
     /// Shared with the backup that runs, which may outlive a request a little.
@@ -154,6 +158,7 @@ impl Queue {
         };
         let readers = Readers::start(&store).map_err(threads)?;
         let metrics = Arc::clone(core.metrics());
+        let judge = Arc::clone(&core.judging.seat);
         let feed = Feed::default();
         let told = writer::Told {
             board: Arc::clone(&board),
@@ -171,6 +176,7 @@ impl Queue {
             run,
             last_ticket: AtomicU64::new(0),
             metrics,
+            judge,
             disk_reserve: AtomicU64::new(settings.disk_reserve),
             is_backing_up: Arc::default(),
         };

@@ -39,6 +39,8 @@ fn a_signed_pull_request_becomes_a_task_and_completes_with_it() {
     assert_eq!(answer.header("location"), Some(&*format!("/event/{id}")));
     assert_eq!(received["state"], "received");
     assert!(received.get("payload").is_none() && received.get("task_id").is_none());
+    // What its rule made of it was stored with it.
+    assert!(server.event(id).get("task_id").is_some());
 
     let event = server.event_in(id, "completed");
     for (field, value) in [

@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::budget::Budget;
-use crate::event::{Attributes, Delivery};
+use crate::event::{Attributes, Delivery, EventId};
 use crate::queue::command::{Attempt, Decision, NewEvent, RetryPolicy};
-use crate::store::Payload;
+use crate::queue::events::task_of;
+use crate::queue::judging::Judge;
+use crate::store::record::Stage;
+use crate::store::{EventListing, Payload};
 use crate::task::{Idempotency, NewTask};
 
 const SETTINGS: Settings = Settings {
@@ -308,6 +311,91 @@ fn an_event_below_the_mark_is_found_again_at_a_start() {
     let core = open(&store);
     assert_eq!(core.received(), 1);
     assert!(core.backlog_low() <= events[0].0);
+}
+
+/// Starts a task for each event but those of delivery "later", which take more than the event.
+#[derive(Debug)]
+struct Rules;
+
+impl Judge for Rules {
+    fn judge(&self, event: &Event) -> Option<Decision> {
+        (event.delivery_id != "later").then(start)
+    }
+}
+
+fn start() -> Decision {
+    Decision::Start {
+        worker: "w".parse().unwrap(),
+        prompt: "p".to_owned(),
+    }
+}
+
+/// The stage of an event, and whether it has a task.
+fn stage_of(store: &Store, id: EventId) -> (Stage, bool) {
+    let record = store.snapshot().event(id).unwrap().unwrap();
+    (record.stage, record.task.is_some())
+}
+
+fn newest_event(store: &Store) -> EventId {
+    let listing = EventListing {
+        state: None,
+        source: None,
+        event_type: None,
+        before: Id::LAST,
+        limit: 1,
+        running: Vec::new(),
+    };
+    store.snapshot().list_events(&listing).unwrap().events[0].0
+}
+
+#[test]
+fn what_is_decided_at_once_is_one_commit_with_its_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut core = open(&store);
+    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    let granted = group(&mut core, [demand(1, 1), receive("first")]);
+    assert_eq!(core.received(), 0);
+    let event = newest_event(&store);
+    assert_eq!(stage_of(&store, event), (Stage::Open, true));
+    let record = store.snapshot().event(event).unwrap().unwrap();
+    assert_eq!(task_of(&record), Some(granted[0].task), "a worker has it");
+    assert_eq!(store.snapshot().received(Id::FIRST, 1).unwrap(), []);
+    let result = "{}".to_owned();
+    let attempt = granted[0];
+    group(&mut core, [Command::Complete { attempt, result }]);
+    assert_eq!(stage_of(&store, event), (Stage::Completed, true));
+    // The counts are those of the rows.
+    let counted = core.backlog.record();
+    drop(core);
+    let core = open(&store);
+    assert_eq!(core.backlog.record(), counted);
+    let mut stages = counted.stages.unwrap();
+    assert_eq!(stages.of(Stage::Completed), Some(&mut 1));
+    assert_eq!(stages.of(Stage::Open), Some(&mut 0));
+}
+
+#[test]
+fn an_event_does_not_overtake_one_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut core = open(&store);
+    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    group(&mut core, [receive("later"), receive("behind it")]);
+    let waiting = store.snapshot().received(Id::FIRST, 3).unwrap();
+    assert_eq!((core.received(), waiting.len()), (2, 2));
+    let settle = |event| Command::Settle {
+        event,
+        decision: start(),
+    };
+    group(&mut core, [settle(waiting[0]), receive("behind both")]);
+    assert_eq!(core.received(), 2);
+    let waiting = store.snapshot().received(Id::FIRST, 3).unwrap();
+    let settles: Vec<_> = waiting.into_iter().map(settle).collect();
+    group(&mut core, settles);
+    group(&mut core, [receive("alone")]);
+    assert_eq!(core.received(), 0);
+    assert_eq!(stage_of(&store, newest_event(&store)), (Stage::Open, true));
 }
 
 fn receive(id: &str) -> Command {

@@ -220,7 +220,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// What was delivered, as an event that was stored at `created_at` and waits to be matched.
+    /// What was delivered, as an event of `created_at` about which nothing is decided yet.
     pub fn received(id: EventId, delivery: Delivery, created_at: Timestamp) -> Self {
         Self {
             id,

@@ -10,7 +10,7 @@
 //! theirs pass 1 MiB, and their decisions are carried out
 //! before the prompts pass that; a payload is read only where a rule names it, one at a time, its
 //! bytes taken from the budget. Beyond that there is one prompt in the making, as large as a
-//! `POST /task` body may be.
+//! `POST /task` body may be, and what the queue has made in front of a commit.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -78,13 +78,13 @@ impl Present {
 }
 
 impl Judge for Present {
-    fn judge(&self, event: &Event) -> Option<Decision> {
+    fn judge(&self, event: &Event, room: usize) -> Option<Decision> {
         let setup = self.setup();
         if setup.wants_payload(event) {
             return None;
         }
-        // A failure is logged, which may take long: the matcher's own thread finds it again.
-        let decision = setup.decide(event, None);
+        // A failure may be one of the room, and is logged, which may take long: the matcher's own thread finds it again.
+        let decision = setup.decide_within(event, None, room);
         Some(decision).filter(|decision| !matches!(decision, Decision::Fail { .. }))
     }
 }
@@ -98,8 +98,13 @@ impl Setup {
     /// What the rules decide about an event. Its payload is needed where
     /// [`Setup::wants_payload`] says so.
     pub fn decide(&self, event: &Event, payload: Option<Arc<String>>) -> Decision {
+        self.decide_within(event, payload, self.prompt_bytes_max)
+    }
+
+    /// The same, where a prompt of more than `room` bytes is as one that cannot be made.
+    fn decide_within(&self, event: &Event, payload: Option<Arc<String>>, room: usize) -> Decision {
         // Whatever a rule does with a payload, the next event must be matched.
-        let judging = AssertUnwindSafe(|| self.judge(event, payload));
+        let judging = AssertUnwindSafe(|| self.judge(event, payload, room));
         catch_unwind(judging).unwrap_or_else(|_| Decision::Fail {
             worker: None,
             reason: "the rules failed on this event; the server's log says more".to_owned(),
@@ -112,9 +117,10 @@ impl Setup {
         self.rules.explain(&self.facts(event, payload, &mark))
     }
 
-    fn judge(&self, event: &Event, payload: Option<Arc<String>>) -> Decision {
+    fn judge(&self, event: &Event, payload: Option<Arc<String>>, room: usize) -> Decision {
         let mark = mark();
-        match self.rules.judge(&self.facts(event, payload, &mark)) {
+        let facts = self.facts(event, payload, &mark);
+        match self.rules.judge_within(&facts, room) {
             Verdict::Matched {
                 worker,
                 auto: true,
@@ -172,7 +178,11 @@ impl Matcher {
     pub fn configure(&self, setup: Setup) {
         let setup = Arc::new(setup);
         let present = self.inner.present.0.write();
-        *present.unwrap_or_else(PoisonError::into_inner) = setup;
+        let mut present = present.unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *present, setup);
+        // Who commits does not wait until that is gone.
+        drop(present);
+        drop(former);
     }
 
     /// The source of that name.

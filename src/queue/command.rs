@@ -65,7 +65,7 @@ pub enum Command {
     Cancel(TaskId),
     /// Put a failed task back.
     Retry(TaskId),
-    /// Store an event, unless its delivery is known.
+    /// Store an event and what is decided about it at once, unless its delivery is known.
     Receive(Arc<NewEvent>),
     /// The rules decided about an event that waits to be matched.
     Settle {
@@ -109,7 +109,7 @@ impl Command {
         )
     }
 
-    /// Bytes of text that it stores.
+    /// Bytes of text that it stores, but for prompts that are made meanwhile, which have a bound of their own.
     pub(super) fn text_bytes(&self) -> usize {
         match self {
             Self::Submit(task) => task.prompt.len() + task.context.as_ref().map_or(0, String::len),

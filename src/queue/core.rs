@@ -55,7 +55,7 @@ pub struct Core {
     pub(super) numbers: HashMap<WorkerName, LaneNumber>,
     /// Events that wait to be matched.
     pub(super) backlog: Backlog,
-    /// Who decides about new ones.
+    /// Who decides about new events.
     pub(super) judging: Judging,
     /// Tasks that are to be deleted.
     pub(super) task_sweep: Sweep,
@@ -123,7 +123,7 @@ impl Core {
         }
         let backlog = Backlog::read(&store)?;
         // Beside the texts that a group may have.
-        let prompt_bytes_max = store.footprint().group / 8;
+        let prompts_bytes_max = store.footprint().group / 8;
         Ok(Self {
             time: OwnTime::open(&store, clock.clone(), &settings)?,
             metrics: Arc::new(Registry::new(clock.now())),
@@ -135,7 +135,7 @@ impl Core {
             lanes,
             numbers,
             backlog,
-            judging: Judging::new(prompt_bytes_max),
+            judging: Judging::new(prompts_bytes_max),
             task_sweep: Sweep::default(),
             event_sweep: Sweep::default(),
             highest_deleted,

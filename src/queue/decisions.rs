@@ -52,11 +52,13 @@ impl Core {
         decision: Decision,
         batch: &mut Batch<'_>,
     ) {
+        // Who follows is told first that it came, and then of its task.
         self.tell_event(id, &record);
         let decided = self.carry_out(id, decision, batch);
         record.stage = decided.stage;
         decided.note_in(&mut record);
         let now = self.time.now();
+        record.updated_ms = self.wall().as_millis();
         record.updated_steady_ms = Some(now.as_millis());
         self.put_event(id, &record, batch);
         self.note_move(None, record.stage, now);

@@ -20,7 +20,7 @@ use crate::worker::WorkerName;
 pub(super) const REASON_BYTES_MAX: usize = 1 << 10;
 
 impl Core {
-    /// Stores an event, unless its delivery is known. One that is known and failed is to be
+    /// Stores an event and what is decided about it at once, unless its delivery is known. One that is known and failed is to be
     /// matched again.
     pub(super) fn receive(
         &mut self,
@@ -79,7 +79,7 @@ impl Core {
         ));
         // None overtakes another one that waits.
         let decision = match self.backlog.received() {
-            0 => self.judging.decide(&event, bytes),
+            0 => self.judging.ask(&event, bytes),
             _ => None,
         };
         if let Some(decision) = decision {

@@ -1,85 +1,94 @@
 //! What the rules decide about a new event in front of its commit.
 //!
 //! The event and the task that is made of it are one commit then and not two, and a worker that waits has it at once.
-//! It is done on the thread that commits, which everybody waits for: so only what takes a moment is decided here, and
-//! all else by whoever takes events from the queue behind their commits.
+//! It is done on the thread that commits, which everybody waits for: so it ends where it takes longer than a moment, and
+//! whoever takes events from the queue behind their commits decides about the others.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command::Decision;
-use crate::clock::thread_time;
+use crate::clock::{monotonic, thread_time};
 use crate::event::Event;
 
 /// Decides about events.
 pub trait Judge: fmt::Debug + Send + Sync {
-    /// What is to become of `event`, which is not stored yet. `None` where that takes more than the event, or waits for
-    /// anything: then it is decided when the event is stored.
-    fn judge(&self, event: &Event) -> Option<Decision>;
+    /// What is to become of `event`, which is not stored yet, with a prompt of `room` bytes at most. `None` where that takes
+    /// a longer one, more than the event, or a wait for anything: then it is decided when the event is stored.
+    fn judge(&self, event: &Event, room: usize) -> Option<Decision>;
 }
 
-/// Who decides, as soon as somebody does.
+/// The place of who decides, empty until somebody takes it.
 pub(super) type Seat = Arc<OnceLock<Arc<dyn Judge>>>;
 
-/// Time of the processor that a decision may take.
-const QUICK: Duration = Duration::from_millis(1);
+/// BOUND: time of the processor for the decisions of a group. One that is begun comes to its end.
+const GROUP_TIME: Duration = Duration::from_millis(4);
 
-/// So many events are left to others where a decision took longer.
-const REST: u32 = 1_000;
+/// A decision that takes more of the processor is left to others for a while.
+const DECISION_TIME: Duration = Duration::from_millis(1);
+
+/// For so long.
+const REST: Duration = Duration::from_secs(10);
 
 /// Has events decided about while that takes a moment.
 #[derive(Debug)]
 pub(super) struct Judging {
     pub(super) seat: Seat,
-    /// Events that are still left to others.
-    resting: u32,
-    group_bytes_max: usize,
-    /// BOUND: bytes of prompts that this group may still make, and of the attributes that one is made of.
+    /// Until when nothing is decided here.
+    rests_until: Option<Instant>,
+    prompts_bytes_max: usize,
+    /// BOUND: bytes that the prompts of this group may still have. An event with more attributes is left to others.
     bytes_left: usize,
+    time_left: Duration,
 }
 
 impl Judging {
-    /// Nobody decides yet. The prompts of one group may have `group_bytes_max` bytes.
-    pub(super) fn new(group_bytes_max: usize) -> Self {
+    /// Nobody decides yet. The prompts of one group may have `prompts_bytes_max` bytes together.
+    pub(super) fn new(prompts_bytes_max: usize) -> Self {
         Self {
             seat: Seat::default(),
-            resting: 0,
-            group_bytes_max,
-            bytes_left: group_bytes_max,
+            rests_until: None,
+            prompts_bytes_max,
+            bytes_left: prompts_bytes_max,
+            time_left: GROUP_TIME,
         }
     }
 
     /// What is to become of `event`, whose attributes have so many bytes, if that can be decided here.
-    pub(super) fn decide(&mut self, event: &Event, attributes_bytes: usize) -> Option<Decision> {
+    pub(super) fn ask(&mut self, event: &Event, attributes_bytes: usize) -> Option<Decision> {
+        if attributes_bytes > self.bytes_left || self.time_left.is_zero() || self.rests() {
+            return None;
+        }
         let judge = self.seat.get()?;
-        if self.resting > 0 {
-            self.resting -= 1;
-            return None;
-        }
-        if attributes_bytes > self.bytes_left {
-            return None;
-        }
         // Not the time that passed: a thread that others keep from its core is not slow.
         let begun = thread_time();
-        let decision = judge.judge(event);
-        if thread_time().saturating_sub(begun) > QUICK {
-            self.resting = REST;
+        let decision = judge.judge(event, self.bytes_left);
+        let took = thread_time().saturating_sub(begun);
+        self.time_left = self.time_left.saturating_sub(took);
+        if took > DECISION_TIME {
+            self.rests_until = monotonic().checked_add(REST);
         }
         let decision = decision?;
         self.bytes_left = self.bytes_left.checked_sub(decision.prompt_bytes())?;
         Some(decision)
     }
 
+    fn rests(&mut self) -> bool {
+        self.rests_until = self.rests_until.filter(|until| monotonic() < *until);
+        self.rests_until.is_some()
+    }
+
     /// The group is complete; the next one begins.
     pub(super) fn next_group(&mut self) {
-        self.bytes_left = self.group_bytes_max;
+        self.bytes_left = self.prompts_bytes_max;
+        self.time_left = GROUP_TIME;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
     use crate::clock::Timestamp;
@@ -89,16 +98,16 @@ mod tests {
     #[derive(Debug, Default)]
     struct Rules {
         prompt_bytes: usize,
-        is_slow: AtomicBool,
+        micros: AtomicU64,
     }
 
     impl Judge for Rules {
-        fn judge(&self, _event: &Event) -> Option<Decision> {
-            let until = thread_time() + QUICK;
-            while self.is_slow.load(Ordering::Relaxed) && thread_time() <= until {
+        fn judge(&self, _event: &Event, room: usize) -> Option<Decision> {
+            let until = thread_time() + Duration::from_micros(self.micros.load(Ordering::Relaxed));
+            while thread_time() < until {
                 std::hint::spin_loop();
             }
-            Some(Decision::Hold {
+            (self.prompt_bytes <= room).then(|| Decision::Hold {
                 worker: "w".parse().unwrap(),
                 prompt: "x".repeat(self.prompt_bytes),
             })
@@ -129,13 +138,30 @@ mod tests {
     fn a_slow_decision_leaves_the_next_ones_to_others() {
         let rules = Arc::new(Rules::default());
         let mut judging = judging(&rules);
-        rules.is_slow.store(true, Ordering::Relaxed);
-        assert!(judging.decide(&event(), 0).is_some(), "it is made already");
-        rules.is_slow.store(false, Ordering::Relaxed);
-        for _ in 0..REST {
-            assert!(judging.decide(&event(), 0).is_none());
-        }
-        assert!(judging.decide(&event(), 0).is_some());
+        rules.micros.store(1_100, Ordering::Relaxed);
+        assert!(judging.ask(&event(), 0).is_some(), "it is made already");
+        rules.micros.store(0, Ordering::Relaxed);
+        judging.next_group();
+        assert!(judging.ask(&event(), 0).is_none());
+        judging.rests_until = Some(monotonic());
+        assert!(judging.ask(&event(), 0).is_some());
+    }
+
+    #[test]
+    fn a_group_has_so_much_time() {
+        let rules = Arc::new(Rules::default());
+        let mut judging = judging(&rules);
+        rules.micros.store(500, Ordering::Relaxed);
+        let decided = std::iter::from_fn(|| {
+            // A thread that is disturbed may take longer than it should.
+            judging.rests_until = None;
+            judging.ask(&event(), 0)
+        });
+        let count = decided.take(100).count();
+        assert!((1..=8).contains(&count), "{count}");
+        judging.next_group();
+        judging.rests_until = None;
+        assert!(judging.ask(&event(), 0).is_some());
     }
 
     #[test]
@@ -145,11 +171,11 @@ mod tests {
             ..Rules::default()
         });
         let mut judging = judging(&rules);
-        assert!(judging.decide(&event(), 101).is_none());
+        assert!(judging.ask(&event(), 101).is_none());
         for is_decided in [true, true, false] {
-            assert_eq!(judging.decide(&event(), 20).is_some(), is_decided);
+            assert_eq!(judging.ask(&event(), 20).is_some(), is_decided);
         }
         judging.next_group();
-        assert!(judging.decide(&event(), 100).is_some());
+        assert!(judging.ask(&event(), 100).is_some());
     }
 }

@@ -225,7 +225,12 @@ impl Rulebook {
 
     /// The verdict of the first rule that matches.
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        let evaluator = Evaluator::new(facts);
+        self.judge_within(facts, facts.prompt_bytes_max)
+    }
+
+    /// The same, where a prompt of more than `room` bytes cannot be made. Less is spent on trying.
+    pub fn judge_within(&self, facts: &Facts<'_>, room: usize) -> Verdict {
+        let evaluator = Evaluator::new(facts).within(room);
         if let Some(glob) = ignoring_glob(facts) {
             return Verdict::Skipped {
                 reason: ignored(facts, glob),

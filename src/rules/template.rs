@@ -49,6 +49,7 @@ pub(super) enum Outcome {
 /// Evaluates texts of rules over one event.
 pub(super) struct Evaluator<'a> {
     facts: &'a Facts<'a>,
+    prompt_bytes_max: usize,
     meter: Arc<Meter>,
     /// What was named so far. Most of what an event has is named by no rule.
     named: RefCell<HashMap<&'a str, Value>>,
@@ -58,8 +59,17 @@ impl<'a> Evaluator<'a> {
     pub(super) fn new(facts: &'a Facts<'a>) -> Self {
         Self {
             facts,
+            prompt_bytes_max: facts.prompt_bytes_max,
             meter: Arc::new(Meter::new(facts.prompt_bytes_max)),
             named: RefCell::default(),
+        }
+    }
+
+    /// The same with prompts of at most `room` bytes. Conditions are evaluated as ever.
+    pub(super) fn within(self, room: usize) -> Self {
+        Self {
+            prompt_bytes_max: self.prompt_bytes_max.min(room),
+            ..self
         }
     }
 
@@ -93,7 +103,7 @@ impl<'a> Evaluator<'a> {
     /// The prompt that a template makes, or why it makes none.
     pub(super) fn prompt(&self, prompt: &Prompt) -> Result<String, String> {
         self.meter.begin();
-        let max = self.facts.prompt_bytes_max;
+        let max = self.prompt_bytes_max;
         // The fuel is the environment's; a copy shares all the rest.
         let mut environment = prompt.environment.clone();
         let more = u64::try_from(max / PROMPT_BYTES_OF_STEP).unwrap_or(u64::MAX);

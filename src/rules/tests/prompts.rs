@@ -207,6 +207,20 @@ fn no_template_reads_lists_or_changes_what_is_hidden_among_the_names() {
 }
 
 #[test]
+fn a_prompt_without_room_fails_where_its_condition_has_it() {
+    let case = Case::pull_request();
+    let mut definition = definition();
+    definition.when = Some("title | upper == 'FIX THE BUG'".to_owned());
+    definition.prompt = "{{ title }}".to_owned();
+    let book = Rulebook::new(vec![Rule::compile(definition).unwrap()]);
+    for (room, fits) in [(0, false), (10, false), (11, true), (usize::MAX, true)] {
+        let verdict = book.judge_within(&case.facts(), room);
+        assert_eq!(matches!(verdict, Verdict::Matched { .. }), fits, "{room}");
+        assert_eq!(matches!(verdict, Verdict::Failed { .. }), !fits, "{room}");
+    }
+}
+
+#[test]
 fn mistakes_in_the_texts_are_told_with_their_line() {
     for (when, prompt, part, line) in [
         (None, "a\nb {{ title", Part::Prompt, 2),

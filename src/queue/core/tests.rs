@@ -333,6 +333,12 @@ impl Judge for Rules {
     }
 }
 
+fn open_with_rules(store: &Store) -> Core {
+    let core = open(store);
+    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    core
+}
+
 fn start() -> Decision {
     Decision::Start {
         worker: "w".parse().unwrap(),
@@ -357,8 +363,7 @@ fn what_is_decided_at_once_and_what_is_decided_later_are_counted_alike() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let mut random = fastrand::Rng::with_seed(1);
-    let mut core = open(&store);
-    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    let mut core = open_with_rules(&store);
     let mut ticket = 0;
     for number in 0..40 {
         let letters = ["l", "h", "s", "x"];
@@ -389,8 +394,7 @@ fn what_is_decided_at_once_and_what_is_decided_later_are_counted_alike() {
         assert_counted(&core);
         if number % 10 == 9 {
             drop(core);
-            core = open(&store);
-            assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+            core = open_with_rules(&store);
             assert_counted(&core);
         }
     }
@@ -422,8 +426,7 @@ fn newest_event(store: &Store) -> EventId {
 fn what_is_decided_at_once_is_one_commit_with_its_event() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let mut core = open(&store);
-    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    let mut core = open_with_rules(&store);
     let granted = group(&mut core, [demand(1, 1), receive("x")]);
     assert_eq!(core.received(), 0);
     let event = newest_event(&store);
@@ -442,8 +445,7 @@ fn what_is_decided_at_once_is_one_commit_with_its_event() {
 fn an_event_does_not_overtake_one_that_waits() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let mut core = open(&store);
-    assert!(core.judging.seat.set(Arc::new(Rules)).is_ok());
+    let mut core = open_with_rules(&store);
     group(&mut core, [receive("later"), receive("x behind it")]);
     let waiting = store.snapshot().received(Id::FIRST, 3).unwrap();
     assert_eq!((core.received(), waiting.len()), (2, 2));

@@ -51,6 +51,8 @@ mod disk;
 mod dispatch;
 #[path = "load/filled.rs"]
 mod filled;
+#[path = "load/generator.rs"]
+mod generator;
 #[path = "load/health.rs"]
 mod health;
 #[path = "load/http.rs"]
@@ -177,7 +179,7 @@ impl Bench<'_> {
             "idle" => idle::run(self).await,
             "backup" => backup::run(self.executor, &self.settings).await,
             "memory" => resident::run(self).await,
-            _ => crowd::run(self.executor, &self.settings).await,
+            _ => crowd::run(&self.settings).await,
         }
     }
 }

@@ -13,7 +13,8 @@ use async_io::Timer;
 use mecha::clock::monotonic;
 use smol::LocalExecutor;
 
-use crate::client::{Load, Measured, patiently};
+use crate::client::patiently;
+use crate::generator::{Load, Measured};
 use crate::process::Process;
 use crate::queue::Queue;
 use crate::report::{self, Series, grouped, mebibytes, milliseconds};
@@ -74,7 +75,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
         client_peak.push(mebibytes(taken.client_peak));
         rate.push(mebibytes(document_bytes(dir.path())?) / taken.time.as_secs_f64());
         let longest = settings.time * 2;
-        alone.push(&patiently(longest, load.measure(executor, settings.time)).await?);
+        alone.push(&patiently(longest, load.measure(settings.time)).await?);
 
         let goes_on = Rc::new(Cell::new(true));
         let (again, copied, place) = (
@@ -88,7 +89,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
             }
             io::Result::Ok(())
         });
-        beside.push(&patiently(longest, load.measure(executor, settings.time)).await?);
+        beside.push(&patiently(longest, load.measure(settings.time)).await?);
         goes_on.set(false);
         taking.await?;
     }

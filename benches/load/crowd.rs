@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_io::Timer;
 use mecha::clock::monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::LocalExecutor;
 
-use crate::client::{Load, patiently};
+use crate::client::patiently;
 use crate::crowds::{Acting, Crowd, exchange};
+use crate::generator::Load;
 use crate::report::{self, Series, grouped, milliseconds, per_second};
 use crate::server::{Server, config};
 use crate::settings::Settings;
@@ -46,12 +46,12 @@ struct Figures {
 }
 
 /// Measures and prints.
-pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<()> {
+pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     raise_open_files()?;
     let mut figures: [Figures; CROWDS.len()] = Default::default();
     for _ in 0..settings.rounds {
         for (crowd, figures) in CROWDS.iter().zip(&mut figures) {
-            figures.add(executor, settings, *crowd).await?;
+            figures.add(settings, *crowd).await?;
         }
     }
     let rows: Vec<_> = CROWDS
@@ -74,12 +74,7 @@ pub(crate) async fn run(executor: &LocalExecutor<'static>, settings: &Settings) 
 
 impl Figures {
     /// Measures beside `crowd`, on a server of its own: memory that was given back would be used again.
-    async fn add(
-        &mut self,
-        executor: &LocalExecutor<'static>,
-        settings: &Settings,
-        crowd: Crowd,
-    ) -> io::Result<()> {
+    async fn add(&mut self, settings: &Settings, crowd: Crowd) -> io::Result<()> {
         let dir = directory::on_disk()?;
         let limits = format!("[limits]\nconnections = {CONNECTIONS}\n");
         let config = config(OFFLINE, 1).replacen("[limits]\n", &limits, 1);
@@ -87,7 +82,7 @@ impl Figures {
         let load =
             |request, connections| Load::new(server.addr, request, http::framing).with(connections);
         let health = http::get(server.addr, "/health");
-        load(health.clone(), 64).send(executor, WARM_UP).await?;
+        load(health.clone(), 64).send(WARM_UP).await?;
         let large = large_task(&server)?;
         server.process.quiet().await?;
         let before = server.process.memory()?;
@@ -109,7 +104,7 @@ impl Figures {
             (http::post_task(server.addr), &mut self.post),
         ] {
             let measuring = load(request, 1);
-            let measuring = measuring.measure(executor, settings.time);
+            let measuring = measuring.measure(settings.time);
             let measured = patiently(settings.time * 2, measuring).await?;
             p50.push(milliseconds(measured.p50));
             p99.push(milliseconds(measured.p99));

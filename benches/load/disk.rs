@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mecha::clock::monotonic;
 
-use crate::client::{Measured, percentile};
 use crate::directory;
+use crate::generator::{Measured, percentile};
 use crate::report::per_second;
 
 /// About the bytes that a task takes in a journal.

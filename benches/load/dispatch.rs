@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_io::Timer;
 use mecha::clock::monotonic;
-use smol::LocalExecutor;
 
-use crate::client::{Load, patiently};
+use crate::client::patiently;
+use crate::generator::Load;
 use crate::latency::{self, Latencies};
 use crate::peer::{Peer, nginx};
 use crate::report::{self, Series, mebibytes, per_second};
@@ -70,7 +70,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
     let (mut completed, mut latencies) = <(Series, Latencies)>::default();
     for _ in 0..bench.settings.rounds {
         let load = Load::new(server.addr, http::post_task(server.addr), http::framing);
-        let round = complete(bench.executor, &server, &load, TASKS);
+        let round = complete(&server, &load, TASKS);
         completed.push(patiently(ROUND_PATIENCE, round).await?);
         latencies
             .measure(&server, &worker, bench.settings.time)
@@ -108,16 +108,11 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
 
 /// Sends tasks, as many at once as the worker takes, and waits until all are completed. Gives
 /// tasks per second.
-pub(crate) async fn complete(
-    executor: &LocalExecutor<'static>,
-    server: &Server,
-    load: &Load,
-    tasks: usize,
-) -> io::Result<f64> {
+pub(crate) async fn complete(server: &Server, load: &Load, tasks: usize) -> io::Result<f64> {
     let connections = usize::try_from(CONCURRENCY).map_err(io::Error::other)?;
     let load = load.with(connections);
     let began = monotonic();
-    load.send(executor, tasks).await?;
+    load.send(tasks).await?;
     while unended(server).await? > 0 {
         Timer::after(LOOK_INTERVAL).await;
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::client::Load;
+use crate::generator::Load;
 use crate::server::{Server, config};
 use crate::summary::Target;
 use crate::timed::{Subject, Timed, Work, in_turn};
@@ -49,7 +49,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
         }
     }
     let measured: Vec<&Subject> = subjects.iter().collect();
-    let figures = in_turn(bench.executor, &bench.settings, &measured, CONNECTIONS).await?;
+    let figures = in_turn(&bench.settings, &measured, CONNECTIONS).await?;
     let named = |name: &str| {
         let at = subjects.iter().position(|subject| subject.name == name)?;
         figures.get(at)

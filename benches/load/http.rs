@@ -2,25 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A task as a client submits it.
 pub(crate) const TASK: &str = r#"{"prompt":"Review this code for security issues in the following diff please","worker":"claude-reviewer"}"#;
 
 /// A GET of `path`.
-pub(crate) fn get(addr: SocketAddr, path: &str) -> Rc<[u8]> {
+pub(crate) fn get(addr: SocketAddr, path: &str) -> Arc<[u8]> {
     format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n")
         .into_bytes()
         .into()
 }
 
 /// `POST /task` with [`TASK`].
-pub(crate) fn post_task(addr: SocketAddr) -> Rc<[u8]> {
+pub(crate) fn post_task(addr: SocketAddr) -> Arc<[u8]> {
     post(addr, TASK)
 }
 
 /// `POST /task` with `body`.
-pub(crate) fn post(addr: SocketAddr, body: &str) -> Rc<[u8]> {
+pub(crate) fn post(addr: SocketAddr, body: &str) -> Arc<[u8]> {
     let length = body.len();
     let head = "Content-Type: application/json\r\nContent-Length";
     format!("POST /task HTTP/1.1\r\nHost: {addr}\r\n{head}: {length}\r\n\r\n{body}")

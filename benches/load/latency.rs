@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_io::Timer;
 use mecha::clock::monotonic;
 
-use crate::client::{Connection, patiently, percentile};
+use crate::client::{Connection, patiently};
+use crate::generator::percentile;
 use crate::report::{Series, milliseconds};
 use crate::server::Server;
 use crate::summary::{Summary, Target};

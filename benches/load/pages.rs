@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mecha::clock::{Clock, Timestamp, monotonic};
 
-use crate::client::{Connection, percentile};
+use crate::client::Connection;
+use crate::generator::percentile;
 use crate::http;
 use crate::report::{Series, milliseconds};
 use crate::server::Server;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use crate::client::Load;
+use crate::generator::Load;
 use crate::peer::postgres::Postgres;
 use crate::peer::{beanstalkd, redis};
 use crate::report::{Series, mebibytes};
@@ -91,7 +91,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
             .iter()
             .filter(|subject| connections == 1 || subject.name != DISK)
             .collect();
-        let figures = in_turn(bench.executor, &bench.settings, &measured, connections).await?;
+        let figures = in_turn(&bench.settings, &measured, connections).await?;
         let figures = measured.iter().zip(figures).map(|(subject, timed)| Row {
             connections,
             name: subject.name,

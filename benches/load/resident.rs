@@ -10,6 +10,7 @@ use std::env;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -17,7 +18,8 @@ use serde_json::{Value, json};
 use smol::LocalExecutor;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::client::{patiently, stamp};
+use crate::client::patiently;
+use crate::generator::stamp;
 use crate::report::{self, Series, mebibytes};
 use crate::server::Server;
 use crate::summary::Target;
@@ -68,7 +70,7 @@ struct Figures {
 }
 
 /// Requests that are still to be sent, shared by the clients of a load.
-type Requests = Rc<RefCell<VecDeque<Rc<[u8]>>>>;
+type Requests = Rc<RefCell<VecDeque<Arc<[u8]>>>>;
 
 /// Measures and prints.
 pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
@@ -151,8 +153,8 @@ async fn measure(
     let peak = executor.spawn(watch(server.process.id(), Rc::clone(&is_over)));
     let mut clients = Vec::new();
     for load in loads {
-        let requests: VecDeque<Rc<[u8]>> = match *load {
-            "post" => vec![Rc::clone(&task); 32].into(),
+        let requests: VecDeque<Arc<[u8]>> = match *load {
+            "post" => vec![Arc::clone(&task); 32].into(),
             "get" => vec![get(addr, &stored); 64].into(),
             "list" => vec![get(addr, "/tasks"); 64].into(),
             "webhook" => webhooks(addr, sizes.payload),
@@ -255,12 +257,12 @@ fn settings(sizes: Sizes) -> String {
     )
 }
 
-fn get(addr: SocketAddr, target: &str) -> Rc<[u8]> {
+fn get(addr: SocketAddr, target: &str) -> Arc<[u8]> {
     let head = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
     head.into_bytes().into()
 }
 
-fn post_task(addr: SocketAddr, worker: &str, prompt_bytes: usize) -> Rc<[u8]> {
+fn post_task(addr: SocketAddr, worker: &str, prompt_bytes: usize) -> Arc<[u8]> {
     // A little less than the limit of a body.
     let prompt = noise(prompt_bytes.saturating_sub(100).max(1));
     let body = json!({"prompt": prompt, "worker": worker}).to_string();
@@ -270,7 +272,7 @@ fn post_task(addr: SocketAddr, worker: &str, prompt_bytes: usize) -> Rc<[u8]> {
     request.into_bytes().into()
 }
 
-fn webhooks(addr: SocketAddr, bytes: usize) -> VecDeque<Rc<[u8]>> {
+fn webhooks(addr: SocketAddr, bytes: usize) -> VecDeque<Arc<[u8]>> {
     let payload =
         json!({"action": "opened", "filler": noise(bytes.saturating_sub(100))}).to_string();
     let (request, stamp_at) = delivery(addr, "/webhook/github", "push", &payload);

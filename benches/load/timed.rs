@@ -4,10 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use smol::LocalExecutor;
-
-use crate::client::{Load, Measured, patiently};
+use crate::client::patiently;
 use crate::disk;
+use crate::generator::{Load, Measured};
 use crate::peer::postgres::Driver;
 use crate::process::Process;
 use crate::report::{Series, milliseconds};
@@ -61,7 +60,6 @@ pub(crate) struct Subject<'a> {
 impl Subject<'_> {
     async fn measure(
         &self,
-        executor: &LocalExecutor<'static>,
         connections: usize,
         time: Duration,
         timed: &mut Timed,
@@ -69,7 +67,7 @@ impl Subject<'_> {
         match &self.work {
             Work::Sent(load) => {
                 let load = load.with(connections);
-                timed.push(&patiently(time * 2, load.measure(executor, time)).await?);
+                timed.push(&patiently(time * 2, load.measure(time)).await?);
             }
             Work::Asked(wrk) => timed.push(&wrk.measure(connections, time).await?),
             Work::Inserted(driver) => timed.rate.push(driver.rate(connections, time).await?),
@@ -85,7 +83,6 @@ impl Subject<'_> {
 /// Measures each of `subjects` once in each round, with so many connections. Each round begins with
 /// another one.
 pub(crate) async fn in_turn(
-    executor: &LocalExecutor<'static>,
     settings: &Settings,
     subjects: &[&Subject<'_>],
     connections: usize,
@@ -96,9 +93,7 @@ pub(crate) async fn in_turn(
         for number in &order {
             if let (Some(subject), Some(timed)) = (subjects.get(*number), figures.get_mut(*number))
             {
-                subject
-                    .measure(executor, connections, settings.time, timed)
-                    .await?;
+                subject.measure(connections, settings.time, timed).await?;
             }
         }
         let first = 1.min(order.len());

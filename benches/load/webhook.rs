@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -13,7 +14,8 @@ use mecha::clock::monotonic;
 use sha2::Sha256;
 use smol::LocalExecutor;
 
-use crate::client::{Connection, Load, STAMP_LENGTH, patiently, percentile, stamp};
+use crate::client::{Connection, patiently};
+use crate::generator::{Load, STAMP_LENGTH, percentile, stamp};
 use crate::payload::{PAYLOAD_BYTES, pull_request};
 use crate::peer::webhook::PATH;
 use crate::report::{self, Series, mebibytes, milliseconds};
@@ -43,7 +45,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Measures and prints.
 pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
-    let ratio = rates(bench.executor, &bench.settings).await?;
+    let ratio = rates(&bench.settings).await?;
     let name = "signed webhooks of 21 KB / webhook, 64 connections";
     bench
         .summary
@@ -52,7 +54,7 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
 }
 
 /// Gives the rate over that of the peer, if it is there.
-async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Result<Series> {
+async fn rates(settings: &Settings) -> io::Result<Series> {
     let (dir, busy_dir, peer_dir) = (
         directory::on_disk()?,
         directory::on_disk()?,
@@ -76,19 +78,19 @@ async fn rates(executor: &LocalExecutor<'static>, settings: &Settings) -> io::Re
     let (mut idle_p50, mut idle_p99) = <(Series, Series)>::default();
     for _ in 0..settings.rounds {
         let delivering = load(server.addr, "/webhook/github");
-        let measured = patiently(ROUND_PATIENCE, delivering.measure(executor, settings.time));
+        let measured = patiently(ROUND_PATIENCE, delivering.measure(settings.time));
         let measured = measured.await?;
         ours.push(measured.rate);
         p50.push(milliseconds(measured.p50));
         p99.push(milliseconds(measured.p99));
         server.process.quiet().await?;
         let delivering = load(busy.addr, "/webhook/github");
-        let measured = patiently(ROUND_PATIENCE, delivering.measure(executor, settings.time));
+        let measured = patiently(ROUND_PATIENCE, delivering.measure(settings.time));
         dispatched.push(measured.await?.rate);
         busy.process.quiet().await?;
         if let Some(peer) = &peer {
             let delivering = load(peer.addr, PATH);
-            let measured = patiently(ROUND_PATIENCE, delivering.measure(executor, settings.time));
+            let measured = patiently(ROUND_PATIENCE, delivering.measure(settings.time));
             theirs.push(measured.await?.rate);
             peer.process.quiet().await?;
         }
@@ -241,7 +243,7 @@ pub(crate) fn delivery(
     path: &str,
     event: &str,
     payload: &str,
-) -> (Rc<[u8]>, usize) {
+) -> (Arc<[u8]>, usize) {
     let mut signature = String::new();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())
         .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));

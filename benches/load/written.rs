@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use crate::client::{Load, patiently};
+use crate::client::patiently;
 use crate::dispatch::{CONCURRENCY, Cheap, complete, unended};
+use crate::generator::Load;
 use crate::report::{self, Series};
 use crate::server::{LIMITS, Server, endpoint};
 use crate::summary::Target;
@@ -51,14 +52,14 @@ pub(crate) async fn run(bench: &mut Bench<'_>) -> io::Result<()> {
 
     let before = server.process.written()?;
     let tasks = usize::try_from(MANY).map_err(io::Error::other)?;
-    let sending = complete(bench.executor, &server, &load, tasks);
+    let sending = complete(&server, &load, tasks);
     patiently(PATIENCE, sending).await?;
     let many = per_task(&server, before, MANY).await?;
 
     let before = server.process.written()?;
     let one_by_one = async {
         for _ in 0..ONE_BY_ONE {
-            load.send(bench.executor, 1).await?;
+            load.send(1).await?;
             while unended(&server).await? > 0 {
                 Timer::after(SHORT_LOOK).await;
             }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::client::Measured;
+use crate::generator::Measured;
 use crate::peer;
 use crate::process::output;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Peer, bytes, program, unused_addr};
-use crate::client::Load;
+use crate::generator::Load;
 use crate::http::TASK;
 
 /// Starts it with its log in `dir`.

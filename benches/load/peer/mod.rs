@@ -15,7 +15,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -150,6 +150,6 @@ fn user(name: &str) -> io::Result<Option<(u32, u32)>> {
 }
 
 /// Bytes to send.
-fn bytes(text: &str) -> Rc<[u8]> {
+fn bytes(text: &str) -> Arc<[u8]> {
     text.as_bytes().into()
 }

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Peer, bytes, program, unused_addr};
-use crate::client::Load;
+use crate::generator::Load;
 use crate::http::TASK;
 
 /// Starts it on the data in `dir`.
@@ -53,7 +53,7 @@ fn framing(received: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// A command in RESP, an array of strings.
-fn command_of(words: &[&str]) -> Rc<[u8]> {
+fn command_of(words: &[&str]) -> Arc<[u8]> {
     let count = format!("*{}\r\n", words.len());
     let words = words
         .iter()

@@ -18,7 +18,7 @@ use crate::clock::monotonic;
 use crate::config::environment::Environment;
 use crate::config::{self, DEFAULT_ADDR, addr, quoted};
 use crate::http::Method;
-use crate::http::client::{self, Download, Outgoing};
+use crate::http::client::{self, Download, Outgoing, Reuse};
 use crate::secret::Secret;
 use crate::terminal::on_one_line;
 use crate::worker::Endpoint;
@@ -185,6 +185,7 @@ impl Remote {
             connect_patience: Some(CONNECT_PATIENCE),
             deadline: monotonic() + PATIENCE,
             answer_max,
+            reuse: Reuse::Never,
         }
     }
 

@@ -185,7 +185,15 @@ async fn perform(
         Target::Endpoint { endpoint, token } => {
             let outcome = async {
                 let token = token.as_ref();
-                Ok(endpoint::run(endpoint, token, order, &shared.budget, &shared.clock).await)
+                Ok(endpoint::run(
+                    endpoint,
+                    token,
+                    order,
+                    &lane.kept,
+                    &shared.budget,
+                    &shared.clock,
+                )
+                .await)
             };
             outcome.or(async { Err(stop.await) }).await
         }

@@ -25,7 +25,7 @@ use super::retry_after;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp, monotonic};
 use crate::http::Method;
-use crate::http::client::{self, Answer, Outgoing};
+use crate::http::client::{self, Answer, Kept, Outgoing, Reuse};
 use crate::offload;
 use crate::queue::Work;
 use crate::secret::Secret;
@@ -37,6 +37,7 @@ pub(super) async fn run(
     endpoint: &Endpoint,
     token: Option<&Secret>,
     order: Order,
+    kept: &Kept,
     budget: &Budget,
     clock: &Clock,
 ) -> Outcome {
@@ -73,6 +74,7 @@ pub(super) async fn run(
         token,
         headers: &[],
         body: Some(body),
+        reuse: Reuse::Offered(kept),
         path: "/task",
         connect_patience: None,
         deadline: now.checked_add(timeout).unwrap_or(now),

@@ -20,6 +20,7 @@ use super::health::{Health, Readiness};
 use super::outcome::Written;
 use super::{Running, Shared, attempt, probe};
 use crate::clock::monotonic;
+use crate::http::client::Kept;
 use crate::metrics;
 use crate::queue;
 use crate::roster::Entry;
@@ -39,6 +40,8 @@ pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
     pub(super) health: Health,
+    /// Connections that the worker keeps open.
+    pub(super) kept: Kept,
     /// What is counted of the worker.
     pub(super) meter: Arc<metrics::Worker>,
 }
@@ -46,6 +49,7 @@ pub(super) struct Lane {
 /// Runs the lane of `entry` to its end.
 pub(super) async fn run(shared: Arc<Shared>, entry: Arc<Entry>) {
     let lane = Arc::new(Lane {
+        kept: Kept::default(),
         health: Health::new(Arc::clone(&entry), shared.clock.clone()),
         meter: shared.queue.metrics().workers.of(entry.name().as_str()),
         shared,
@@ -70,7 +74,14 @@ pub(super) async fn run(shared: Arc<Shared>, entry: Arc<Entry>) {
             Timer::after(ERROR_PAUSE).await;
         }
     };
-    lane.shared.drain.begun().or(removed).or(work).await;
+    let tending = lane.kept.tend();
+    lane.shared
+        .drain
+        .begun()
+        .or(removed)
+        .or(work)
+        .or(tending)
+        .await;
 }
 
 /// Looks at the worker, again and again. Never returns.
@@ -85,7 +96,7 @@ async fn watch(lane: &Lane) {
             looks_in_vain = 0;
             lane.health.moved();
         }
-        let finding = probe::look(&worker.target, &lane.shared.budget).await;
+        let finding = probe::look(&worker.target, &lane.kept, &lane.shared.budget).await;
         if lane.entry.worker().target != worker.target {
             continue;
         }

@@ -17,7 +17,7 @@ use super::outcome::excerpt;
 use crate::budget::Budget;
 use crate::clock::monotonic;
 use crate::http::Method;
-use crate::http::client::{self, Outgoing};
+use crate::http::client::{self, Kept, Outgoing, Reuse};
 use crate::secret::Secret;
 use crate::worker::{Availability, Endpoint, Target};
 
@@ -67,9 +67,9 @@ impl Finding {
 }
 
 /// Looks at a worker. `None` when the server itself lacks the memory to.
-pub(super) async fn look(target: &Target, budget: &Budget) -> Option<Finding> {
+pub(super) async fn look(target: &Target, kept: &Kept, budget: &Budget) -> Option<Finding> {
     match target {
-        Target::Endpoint { endpoint, token } => ask(endpoint, token.as_ref(), budget).await,
+        Target::Endpoint { endpoint, token } => ask(endpoint, token.as_ref(), kept, budget).await,
         Target::Command { argv, env, cwd } => {
             let program = argv.first().cloned().unwrap_or_default();
             let set = env.iter().find(|(name, _)| name == "PATH");
@@ -85,7 +85,12 @@ pub(super) async fn look(target: &Target, budget: &Budget) -> Option<Finding> {
     }
 }
 
-async fn ask(endpoint: &Endpoint, token: Option<&Secret>, budget: &Budget) -> Option<Finding> {
+async fn ask(
+    endpoint: &Endpoint,
+    token: Option<&Secret>,
+    kept: &Kept,
+    budget: &Budget,
+) -> Option<Finding> {
     let now = monotonic();
     let request = Outgoing {
         method: Method::Get,
@@ -93,6 +98,7 @@ async fn ask(endpoint: &Endpoint, token: Option<&Secret>, budget: &Budget) -> Op
         token,
         headers: &[],
         body: None,
+        reuse: Reuse::Asked(kept),
         path: "/health",
         connect_patience: None,
         deadline: now.checked_add(PATIENCE).unwrap_or(now),

@@ -61,6 +61,9 @@ pub(super) struct AnswerReader {
     /// Bytes of the body that came.
     received: u64,
     parts: Parts,
+    stays_open: bool,
+    /// Absent before the head has come.
+    is_1_0: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,8 @@ impl AnswerReader {
             skipped: 0,
             received: 0,
             parts: Parts::default(),
+            stays_open: false,
+            is_1_0: None,
         }
     }
 
@@ -93,6 +98,16 @@ impl AnswerReader {
     /// The status; 0 before the head has come.
     pub(super) fn status(&self) -> u16 {
         self.parts.status
+    }
+
+    /// Whether the other side says that it keeps the connection open behind this answer, of which nothing has come yet.
+    pub(super) fn stays_open(&self) -> bool {
+        self.stays_open
+    }
+
+    /// Whether the body ends with the connection, which HTTP/1.1 has other means for.
+    pub(super) fn has_no_end(&self) -> bool {
+        self.is_1_0 == Some(false) && matches!(self.state, State::UntilEnd)
     }
 
     /// What came of the body since it was taken last.
@@ -170,6 +185,8 @@ impl AnswerReader {
             return Ok(());
         }
         self.parts.status = scanned.status;
+        self.stays_open = scanned.stays_open;
+        self.is_1_0 = Some(scanned.is_1_0);
         let decoded = decode(&scanned)?;
         self.parts.retry_after = decoded.retry_after;
         self.parts.link = decoded.link;
@@ -187,7 +204,10 @@ impl AnswerReader {
     fn feed_body(&mut self, mut input: &[u8]) -> Result<bool, Flaw> {
         loop {
             match &mut self.state {
-                State::Head | State::Done => return Ok(true),
+                State::Head | State::Done => {
+                    self.stays_open &= input.is_empty();
+                    return Ok(true);
+                }
                 State::Length { left } => {
                     let length = usize::try_from(*left)
                         .unwrap_or(usize::MAX)
@@ -196,6 +216,7 @@ impl AnswerReader {
                     let is_whole = *left == 0;
                     if is_whole {
                         self.state = State::Done;
+                        self.stays_open &= length == input.len();
                     }
                     self.append(input.get(..length).unwrap_or_default())?;
                     return Ok(is_whole);

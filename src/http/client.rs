@@ -1,4 +1,4 @@
-//! Requests to workers: one connection each, bounded in time and bytes.
+//! Requests to workers, bounded in time and bytes, on a connection of their own or one that the worker kept open.
 //!
 //! A worker can break, stall, lie about lengths or talk without end: each costs the request and
 //! nothing else. BOUND: everything, the look-up of the name included, ends at the deadline; an
@@ -6,6 +6,7 @@
 //! from the budget before it is read.
 
 mod download;
+mod kept;
 
 use std::fmt;
 use std::future::pending;
@@ -23,6 +24,7 @@ use smol::future::FutureExt;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 pub use download::Download;
+pub use kept::{Kept, Reuse};
 
 use super::Method;
 use super::answer::{AnswerReader, Flaw, Parts};
@@ -57,6 +59,8 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(String, String)],
     /// The body. It is JSON where `headers` say nothing else.
     pub body: Option<Vec<u8>>,
+    /// Whether its connection may serve other requests, too.
+    pub reuse: Reuse<'a>,
     /// Path behind the root: `/task`, `/health`.
     pub path: &'a str,
     /// How long the last or only address may take to accept; up to the deadline where it is absent.
@@ -158,8 +162,13 @@ async fn exchange(
     if let Some(small) = body.take_if(|body| body.len() <= COPIED_BODY_MAX) {
         front.extend_from_slice(&small);
     }
-    let stream = connect(&request).await?;
+    let kept = request.reuse.kept();
+    let stream = match kept.and_then(|kept| kept.take(request.endpoint)) {
+        Some(stream) => stream,
+        None => connect(&request).await?,
+    };
     let mut broken = None;
+    let mut is_sent = false;
     let writing = async {
         let mut stream = &stream;
         let written = async {
@@ -171,19 +180,31 @@ async fn exchange(
         };
         // A worker may answer before it has read all and close: the answer counts, if there is
         // one.
-        if let Err(error) = written.await {
-            broken = Some(error);
+        match written.await {
+            Ok(()) => is_sent = true,
+            Err(error) => broken = Some(error),
         }
         pending().await
     };
-    let answer = read_answer(&stream, request.answer_max, budget, patience)
+    let answer = read_answer(&stream, &request, budget, patience)
         .or(writing)
         .await;
     match (answer, broken) {
         (Err(Error::Broken(_)), Some(error)) => Err(Error::Broken(format!(
             "the connection broke while the request was sent: {error}"
         ))),
-        (answer, _) => answer,
+        (Ok((answer, stays_open)), _) => {
+            if let Reuse::Asked(kept) = request.reuse {
+                kept.offer(stays_open);
+            } else if let Some(kept) = kept
+                && stays_open
+                && is_sent
+            {
+                kept.put(stream, request.endpoint);
+            }
+            Ok(answer)
+        }
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -207,7 +228,7 @@ fn render_head(request: &Outgoing<'_>, body_length: Option<usize>) -> Result<Vec
     let method = method.map_err(|_| invalid("method"))?;
     let mut message = http_types::Request::new(method, url);
     message.insert_header(HOST, authority);
-    message.insert_header(CONNECTION, "close");
+    message.insert_header(CONNECTION, request.reuse.header());
     message.insert_header(ACCEPT, "application/json");
     message.insert_header(USER_AGENT, concat!("mecha/", env!("CARGO_PKG_VERSION")));
     if let Some(token) = request.token {
@@ -304,15 +325,18 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
     .await
 }
 
+/// Reads the answer to `request`, and whether the connection stays open behind it.
 async fn read_answer(
     mut stream: &Async<TcpStream>,
-    answer_max: u64,
+    request: &Outgoing<'_>,
     budget: &Budget,
     patience: Duration,
-) -> Result<Answer, Error> {
+) -> Result<(Answer, bool), Error> {
+    let answer_max = request.answer_max;
     let mut reader = AnswerReader::new(answer_max);
     let mut permit = budget.empty();
     let mut buffer = vec![0; 4 * 1024];
+    let mut stays_open = false;
     let parts = loop {
         let read = match stream.read(&mut buffer).await {
             Ok(0) => break reader.finish()?,
@@ -325,6 +349,11 @@ async fn read_answer(
             return Err(Error::NoMemory);
         }
         if reader.feed(buffer.get(..read).unwrap_or_default())? {
+            stays_open = reader.stays_open();
+            break reader.finish()?;
+        }
+        // Who was asked to keep the connection open, and did not say where the body ends, may not end it.
+        if matches!(request.reuse, Reuse::Asked(_)) && reader.has_no_end() {
             break reader.finish()?;
         }
         if read == buffer.len() && read < 64 * 1024 {
@@ -338,13 +367,14 @@ async fn read_answer(
         body,
     } = parts;
     permit.shrink_to(body.len() as u64);
-    Ok(Answer {
+    let answer = Answer {
         status,
         retry_after,
         link,
         body,
         permit,
-    })
+    };
+    Ok((answer, stays_open))
 }
 
 /// By how much `permit` must grow to cover a body of `held` bytes, of `most` that there can be.

@@ -49,6 +49,10 @@ pub(super) struct ScannedAnswer {
     pub(super) status: u16,
     /// Absent where nothing is said.
     pub(super) framing: Option<Framing>,
+    /// Whether its version is HTTP/1.0.
+    pub(super) is_1_0: bool,
+    /// `Connection: keep-alive`.
+    pub(super) stays_open: bool,
     /// The fields that async-h1 can read.
     passed: Vec<(&'static str, String)>,
 }
@@ -58,10 +62,11 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
     let mut lines = text
         .split_terminator('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line));
-    let status = parse_status_line(lines.next().unwrap_or_default())?;
+    let (status, is_1_0) = parse_status_line(lines.next().unwrap_or_default())?;
     let mut content_length = None;
     let mut codings: Option<String> = None;
     let mut passed = Vec::new();
+    let mut stays_open = false;
     for line in lines.take_while(|line| !line.is_empty()) {
         let not_a_field = || {
             Flaw::NotHttp(format!(
@@ -79,6 +84,8 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             let before = codings.map_or_else(String::new, |before| before + ",");
             codings = Some(before + value);
+        } else if name.eq_ignore_ascii_case("connection") {
+            stays_open = value.eq_ignore_ascii_case("keep-alive");
         } else if let Some((known, most)) = known_field(name)
             && value.len() <= most
             && !passed.iter().any(|(before, _)| *before == known)
@@ -106,11 +113,14 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
     Ok(ScannedAnswer {
         status,
         framing,
+        is_1_0,
+        stays_open,
         passed,
     })
 }
 
-fn parse_status_line(line: &str) -> Result<u16, Flaw> {
+/// The status, and whether the version is HTTP/1.0.
+fn parse_status_line(line: &str) -> Result<(u16, bool), Flaw> {
     let not_http = || {
         Flaw::NotHttp(format!(
             "the answer's first line {:?} is not `HTTP/1.1 status reason`",
@@ -123,10 +133,11 @@ fn parse_status_line(line: &str) -> Result<u16, Flaw> {
         return Err(not_http());
     }
     let code = rest.split_once(' ').map_or(rest, |(code, _)| code);
-    match code.as_bytes() {
-        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => code.parse().map_err(|_| not_http()),
-        _ => Err(not_http()),
-    }
+    let status = match code.as_bytes() {
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => code.parse().map_err(|_| not_http())?,
+        _ => return Err(not_http()),
+    };
+    Ok((status, minor == "0"))
 }
 
 /// Takes a length; the same one may stand there again (RFC 9112, 6.3).

@@ -80,6 +80,7 @@ fn request(endpoint: &Endpoint) -> Outgoing<'_> {
         body: None,
         path: "/health",
         connect_patience: None,
+        reuse: Reuse::Never,
         deadline: monotonic() + Duration::from_secs(20),
         answer_max: 10 * 1024 * 1024,
     }

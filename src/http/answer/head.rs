@@ -66,7 +66,7 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
     let mut content_length = None;
     let mut codings: Option<String> = None;
     let mut passed = Vec::new();
-    let mut stays_open = false;
+    let mut stays_open = None;
     for line in lines.take_while(|line| !line.is_empty()) {
         let not_a_field = || {
             Flaw::NotHttp(format!(
@@ -85,7 +85,8 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
             let before = codings.map_or_else(String::new, |before| before + ",");
             codings = Some(before + value);
         } else if name.eq_ignore_ascii_case("connection") {
-            stays_open = value.eq_ignore_ascii_case("keep-alive");
+            let says_so = value.eq_ignore_ascii_case("keep-alive");
+            stays_open = Some(says_so && stays_open.unwrap_or(true));
         } else if let Some((known, most)) = known_field(name)
             && value.len() <= most
             && !passed.iter().any(|(before, _)| *before == known)
@@ -114,7 +115,7 @@ pub(super) fn scan(head: &[u8]) -> Result<ScannedAnswer, Flaw> {
         status,
         framing,
         is_1_0,
-        stays_open,
+        stays_open: stays_open.unwrap_or(false),
         passed,
     })
 }

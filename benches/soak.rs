@@ -11,7 +11,6 @@
 //! answered.
 
 #[path = "load/client.rs"]
-#[allow(dead_code, reason = "the soak has a load of its own")]
 mod client;
 #[path = "support/directory.rs"]
 mod directory;

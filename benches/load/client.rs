@@ -10,11 +10,11 @@ use smol::future::FutureExt;
 use smol::io::AsyncWriteExt;
 
 /// What takes so much longer than planned hangs.
-const HANG_TIME: Duration = Duration::from_secs(60);
+pub(crate) const HANG_TIME: Duration = Duration::from_secs(60);
 
 /// Bytes of room for a reply, which grows to the most that a reply may have.
 const REPLY_BYTES: usize = 64 << 10;
-const REPLY_BYTES_MAX: usize = 16 << 20;
+pub(crate) const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// Says how many bytes at the start of what was read are one whole reply, if it is there.
 pub(crate) type Framing = fn(&[u8]) -> io::Result<Option<usize>>;

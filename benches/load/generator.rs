@@ -14,11 +14,8 @@ use rustix::fd::OwnedFd;
 use rustix::time::Timespec;
 use smol::unblock;
 
-use crate::client::Framing;
+use crate::client::{Framing, HANG_TIME, REPLY_BYTES_MAX};
 use crate::report::per_second;
-
-/// Where nothing comes for so long, something hangs.
-const HANG_TIME: Duration = Duration::from_secs(60);
 
 /// This part of a measurement's time is run before it, unmeasured.
 const WARM_UP: u32 = 8;
@@ -28,9 +25,6 @@ pub(crate) const STAMP_LENGTH: usize = 16;
 
 /// Bytes of one read.
 const READ_BYTES: usize = 64 << 10;
-
-/// Bytes of a reply at most.
-const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// Events that are looked at together.
 const EVENTS_MAX: usize = 256;

@@ -62,8 +62,7 @@ pub(super) struct AnswerReader {
     received: u64,
     parts: Parts,
     stays_open: bool,
-    /// Absent before the head has come.
-    is_1_0: Option<bool>,
+    is_1_0: bool,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl AnswerReader {
             received: 0,
             parts: Parts::default(),
             stays_open: false,
-            is_1_0: None,
+            is_1_0: false,
         }
     }
 
@@ -107,7 +106,7 @@ impl AnswerReader {
 
     /// Whether the body ends with the connection, which HTTP/1.1 has other means for.
     pub(super) fn has_no_end(&self) -> bool {
-        self.is_1_0 == Some(false) && matches!(self.state, State::UntilEnd)
+        !self.is_1_0 && matches!(self.state, State::UntilEnd)
     }
 
     /// What came of the body since it was taken last.
@@ -186,7 +185,7 @@ impl AnswerReader {
         }
         self.parts.status = scanned.status;
         self.stays_open = scanned.stays_open;
-        self.is_1_0 = Some(scanned.is_1_0);
+        self.is_1_0 = scanned.is_1_0;
         let decoded = decode(&scanned)?;
         self.parts.retry_after = decoded.retry_after;
         self.parts.link = decoded.link;
@@ -216,10 +215,12 @@ impl AnswerReader {
                     let is_whole = *left == 0;
                     if is_whole {
                         self.state = State::Done;
-                        self.stays_open &= length == input.len();
                     }
                     self.append(input.get(..length).unwrap_or_default())?;
-                    return Ok(is_whole);
+                    input = input.get(length..).unwrap_or_default();
+                    if !is_whole {
+                        return Ok(false);
+                    }
                 }
                 State::UntilEnd => {
                     self.append(input)?;

@@ -167,8 +167,7 @@ async fn exchange(
         Some(stream) => stream,
         None => connect(&request).await?,
     };
-    let mut broken = None;
-    let mut is_sent = false;
+    let mut sent = None;
     let writing = async {
         let mut stream = &stream;
         let written = async {
@@ -180,25 +179,22 @@ async fn exchange(
         };
         // A worker may answer before it has read all and close: the answer counts, if there is
         // one.
-        match written.await {
-            Ok(()) => is_sent = true,
-            Err(error) => broken = Some(error),
-        }
+        sent = Some(written.await);
         pending().await
     };
     let answer = read_answer(&stream, &request, budget, patience)
         .or(writing)
         .await;
-    match (answer, broken) {
-        (Err(Error::Broken(_)), Some(error)) => Err(Error::Broken(format!(
+    match (answer, sent) {
+        (Err(Error::Broken(_)), Some(Err(error))) => Err(Error::Broken(format!(
             "the connection broke while the request was sent: {error}"
         ))),
-        (Ok((answer, stays_open)), _) => {
+        (Ok((answer, stays_open)), sent) => {
             if let Reuse::Asked(kept) = request.reuse {
                 kept.offer(stays_open);
             } else if let Some(kept) = kept
                 && stays_open
-                && is_sent
+                && matches!(sent, Some(Ok(())))
             {
                 kept.put(stream, request.endpoint);
             }

@@ -47,10 +47,10 @@ impl<'a> Reuse<'a> {
 
     /// The value of `Connection`.
     pub(super) fn header(self) -> &'static str {
-        match self {
-            Self::Asked(_) => "keep-alive",
-            Self::Offered(kept) if kept.is_offered() => "keep-alive",
-            Self::Never | Self::Offered(_) => "close",
+        if matches!(self, Self::Asked(_)) || self.kept().is_some() {
+            "keep-alive"
+        } else {
+            "close"
         }
     }
 }
@@ -60,6 +60,7 @@ impl<'a> Reuse<'a> {
 pub struct Kept {
     /// The worker keeps connections open.
     is_offered: AtomicBool,
+    /// The oldest first.
     idle: Mutex<Vec<Idle>>,
     /// There was none, and now there is one.
     first: Event,
@@ -70,6 +71,12 @@ struct Idle {
     stream: Async<TcpStream>,
     endpoint: Endpoint,
     since: Instant,
+}
+
+impl Idle {
+    fn is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= KEPT_FOR
+    }
 }
 
 impl Kept {
@@ -87,8 +94,7 @@ impl Kept {
         let now = monotonic();
         loop {
             let idle = self.lock().pop()?;
-            let is_fresh = now.saturating_duration_since(idle.since) < KEPT_FOR;
-            if is_fresh && idle.endpoint == *endpoint && is_silent(&idle.stream) {
+            if !idle.is_old(now) && idle.endpoint == *endpoint && is_silent(&idle.stream) {
                 return Some(idle.stream);
             }
         }
@@ -116,16 +122,17 @@ impl Kept {
     pub async fn tend(&self) {
         loop {
             let first = self.first.listen();
-            if self.lock().is_empty() {
-                first.await;
+            let oldest = self.lock().first().map(|idle| idle.since);
+            match oldest {
+                Some(since) => {
+                    let age = monotonic().saturating_duration_since(since);
+                    Timer::after(KEPT_FOR.saturating_sub(age)).await;
+                }
+                None => first.await,
             }
-            Timer::after(KEPT_FOR).await;
             let now = monotonic();
             let mut idle = self.lock();
-            let old = idle
-                .iter()
-                .take_while(|idle| now.saturating_duration_since(idle.since) >= KEPT_FOR);
-            let count = old.count();
+            let count = idle.partition_point(|idle| idle.is_old(now));
             let closed: Vec<_> = idle.drain(..count).collect();
             drop(idle);
             drop(closed);
@@ -156,6 +163,7 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::http::Method;
+    use crate::http::client::tests::request;
     use crate::http::client::{Answer, Error, Outgoing, send};
 
     const KEPT_OPEN: &str =
@@ -201,15 +209,10 @@ mod tests {
         fn ask(&self, reuse: Reuse<'_>) -> Result<Answer, Error> {
             let request = Outgoing {
                 method: Method::Post,
-                endpoint: &self.endpoint,
-                token: None,
-                headers: &[],
                 body: Some(b"{}".to_vec()),
                 reuse,
                 path: "/task",
-                connect_patience: None,
-                deadline: monotonic() + Duration::from_secs(20),
-                answer_max: 1 << 10,
+                ..request(&self.endpoint)
             };
             smol::block_on(send(request, &Budget::new(1 << 20)))
         }
@@ -322,14 +325,7 @@ mod tests {
             kept.put(Async::new(stream).unwrap(), &server.endpoint);
         }
         assert_eq!(kept.lock().len(), KEPT_MAX);
-        let closed = smol::unblock({
-            let closed = Arc::clone(&server.closed);
-            move || {
-                while closed.load(Ordering::SeqCst) <= KEPT_MAX {
-                    thread::yield_now();
-                }
-            }
-        });
+        let closed = smol::unblock(move || server.wait_for_closed(KEPT_MAX + 1));
         smol::block_on(kept.tend().or(closed));
         assert!(kept.lock().is_empty());
     }

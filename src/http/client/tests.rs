@@ -71,7 +71,7 @@ fn the_only_address_has_the_patience_that_it_is_given() {
     assert!(matches!(error, Error::Timeout), "{error:?}");
 }
 
-fn request(endpoint: &Endpoint) -> Outgoing<'_> {
+pub(super) fn request(endpoint: &Endpoint) -> Outgoing<'_> {
     Outgoing {
         method: Method::Get,
         endpoint,

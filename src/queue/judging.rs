@@ -25,11 +25,15 @@ pub(super) type Seat = Arc<OnceLock<Arc<dyn Judge>>>;
 /// BOUND: time of the processor for the decisions of a group. One that is begun comes to its end.
 const GROUP_TIME: Duration = Duration::from_millis(4);
 
-/// A decision that takes more of the processor is left to others for a while.
+/// A decision that takes more of the processor is slow. Behind two of them all are left to others for a while.
 const DECISION_TIME: Duration = Duration::from_millis(1);
 
 /// For so long.
 const REST: Duration = Duration::from_secs(10);
+
+/// Decisions behind a slow one, after which it counts no more. A virtual machine takes the time for which its host keeps it
+/// from a core for that of the thread, so that any decision may seem slow now and then.
+const FORGOTTEN_AFTER: u32 = 256;
 
 /// Has events decided about while that takes a moment.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(super) struct Judging {
     pub(super) seat: Seat,
     /// Until when nothing is decided here.
     rests_until: Option<Instant>,
+    /// Decisions that are still to come until the last slow one counts no more.
+    wary: u32,
     prompts_bytes_max: usize,
     /// BOUND: bytes that the prompts of this group may still have. An event with more attributes is left to others.
     bytes_left: usize,
@@ -49,6 +55,7 @@ impl Judging {
         Self {
             seat: Seat::default(),
             rests_until: None,
+            wary: 0,
             prompts_bytes_max,
             bytes_left: prompts_bytes_max,
             time_left: GROUP_TIME,
@@ -66,12 +73,22 @@ impl Judging {
         let decision = judge.judge(event, self.bytes_left);
         let took = thread_time().saturating_sub(begun);
         self.time_left = self.time_left.saturating_sub(took);
-        if took > DECISION_TIME {
-            self.rests_until = monotonic().checked_add(REST);
-        }
+        self.note(took);
         let decision = decision?;
         self.bytes_left = self.bytes_left.checked_sub(decision.prompt_bytes())?;
         Some(decision)
+    }
+
+    /// A decision has taken so much of the processor.
+    fn note(&mut self, took: Duration) {
+        let was_wary = self.wary > 0;
+        self.wary = self.wary.saturating_sub(1);
+        if took > DECISION_TIME {
+            self.wary = FORGOTTEN_AFTER;
+            if was_wary {
+                self.rests_until = monotonic().checked_add(REST);
+            }
+        }
     }
 
     fn rests(&mut self) -> bool {
@@ -135,16 +152,37 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_decision_leaves_the_next_ones_to_others() {
+    fn slow_decisions_leave_the_next_ones_to_others() {
         let rules = Arc::new(Rules::default());
         let mut judging = judging(&rules);
         rules.micros.store(1_100, Ordering::Relaxed);
-        assert!(judging.ask(&event(), 0).is_some(), "it is made already");
+        for _ in 0..2 {
+            assert!(judging.ask(&event(), 0).is_some(), "it is made already");
+            judging.next_group();
+        }
         rules.micros.store(0, Ordering::Relaxed);
-        judging.next_group();
         assert!(judging.ask(&event(), 0).is_none());
         judging.rests_until = Some(monotonic());
         assert!(judging.ask(&event(), 0).is_some());
+    }
+
+    #[test]
+    fn a_slow_decision_is_forgotten() {
+        let mut judging = judging(&Arc::default());
+        let slow = DECISION_TIME + Duration::from_nanos(1);
+        for _ in 0..3 {
+            judging.note(slow);
+            for _ in 0..FORGOTTEN_AFTER {
+                judging.note(DECISION_TIME);
+            }
+        }
+        assert!(!judging.rests());
+        judging.note(slow);
+        for _ in 1..FORGOTTEN_AFTER {
+            judging.note(DECISION_TIME);
+        }
+        judging.note(slow);
+        assert!(judging.rests());
     }
 
     #[test]

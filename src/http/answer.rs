@@ -99,9 +99,9 @@ impl AnswerReader {
         self.parts.status
     }
 
-    /// Whether the other side says that it keeps the connection open behind this answer, of which nothing has come yet.
+    /// Whether the answer is whole, nothing has come behind it, and the other side says that it keeps the connection open.
     pub(super) fn stays_open(&self) -> bool {
-        self.stays_open
+        self.is_whole() && self.stays_open
     }
 
     /// Whether the body ends with the connection, which HTTP/1.1 has other means for.

@@ -332,10 +332,9 @@ async fn read_answer(
     let mut reader = AnswerReader::new(answer_max);
     let mut permit = budget.empty();
     let mut buffer = vec![0; 4 * 1024];
-    let mut stays_open = false;
-    let parts = loop {
+    loop {
         let read = match stream.read(&mut buffer).await {
-            Ok(0) => break reader.finish()?,
+            Ok(0) => break,
             Ok(read) => read,
             Err(error) => return Err(Error::broken(&error)),
         };
@@ -345,23 +344,23 @@ async fn read_answer(
             return Err(Error::NoMemory);
         }
         if reader.feed(buffer.get(..read).unwrap_or_default())? {
-            stays_open = reader.stays_open();
-            break reader.finish()?;
+            break;
         }
         // Who was asked to keep the connection open, and did not say where the body ends, may not end it.
         if matches!(request.reuse, Reuse::Asked(_)) && reader.has_no_end() {
-            break reader.finish()?;
+            break;
         }
         if read == buffer.len() && read < 64 * 1024 {
             buffer.resize(read * 4, 0);
         }
-    };
+    }
+    let stays_open = reader.stays_open();
     let Parts {
         status,
         retry_after,
         link,
         body,
-    } = parts;
+    } = reader.finish()?;
     permit.shrink_to(body.len() as u64);
     let answer = Answer {
         status,

@@ -374,10 +374,10 @@ fn plain_end(bytes: &[u8], at: usize) -> usize {
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHEST: u64 = ONES << 7;
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHEST;
-    let quote = word ^ (ONES * 0x22);
-    let backslash = word ^ (ONES * 0x5c);
-    below(word, 0x20) | below(quote, 1) | below(backslash, 1)
+    // Without its second bit a quote, 0x22, stands right behind the control characters.
+    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & HIGHEST
 }
 
 /// Which of the levels that are open are objects, and which are arrays: a bit for each.

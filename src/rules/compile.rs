@@ -2,7 +2,7 @@
 //!
 //! BOUND: the length of a tag and the number of tags.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -47,17 +47,21 @@ pub(super) struct Prompt {
 
 /// The words of a text, among which is every name that it can ask for: nothing in an environment finds a name that is not
 /// written out. The engine's own list of names misses those of `{% set title = title %}`.
-pub(super) struct Words(HashSet<String>);
+///
+/// In order, each once.
+pub(super) struct Words(Box<[Box<str>]>);
 
 impl Words {
     fn of(text: &str) -> Self {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        Self(words.map(str::to_owned).collect())
+        let words = words.collect::<BTreeSet<&str>>().into_iter();
+        Self(words.map(Box::from).collect())
     }
 
     /// Whether `name` is among them.
     pub(super) fn have(&self, name: &str) -> bool {
-        self.0.contains(name)
+        let order = |word: &Box<str>| (**word).cmp(name);
+        self.0.binary_search_by(order).is_ok()
     }
 }
 

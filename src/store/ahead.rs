@@ -30,6 +30,10 @@ const FILLED: u64 = 128 << 10;
 /// pages would take the processor for longer than they spare the disk.
 const LARGE: u64 = 16 << 10;
 
+/// Batches behind a large one that find their blocks at once like it: the zeros for a small one among large ones would be for
+/// them.
+const AMONG_LARGE: u8 = 8;
+
 /// Bytes of one read and one write: a page, because the kernel holds together what is written at once, and counts all
 /// of that as written with each batch that changes a part of it.
 const PAGE: usize = 4 << 10;
@@ -41,8 +45,8 @@ pub(super) struct Ahead {
     rows: File,
     /// Bytes that may be committed before the journal is looked at again.
     left: u64,
-    /// The batch before was a large one.
-    follows_large: bool,
+    /// Batches that are still counted among large ones.
+    among_large: u8,
 }
 
 impl Ahead {
@@ -52,21 +56,19 @@ impl Ahead {
         Ok(Self {
             rows: opened,
             left: 0,
-            follows_large: false,
+            among_large: 0,
         })
     }
 
     /// Sees to it that a batch of some `bytes` finds its blocks in the journal. Called in front of each commit. Where it cannot be done the
     /// batch finds them by itself, and so do all behind it.
     pub(super) fn prepare(&mut self, bytes: u64) {
-        let is_large = bytes > LARGE;
-        let follows_large = std::mem::replace(&mut self.follows_large, is_large);
+        let is_among_large = self.is_among_large(bytes);
         if let Some(left) = self.left.checked_sub(bytes) {
             self.left = left;
             return;
         }
-        // The zeros for a small one among large ones would be for them.
-        if is_large || follows_large {
+        if is_among_large {
             self.left = 0;
             return;
         }
@@ -77,6 +79,17 @@ impl Ahead {
                 u64::MAX
             }
         };
+    }
+
+    /// Whether a batch of so many bytes is a large one, or not far behind one.
+    fn is_among_large(&mut self, bytes: u64) -> bool {
+        let before = self.among_large;
+        self.among_large = if bytes > LARGE {
+            AMONG_LARGE
+        } else {
+            before.saturating_sub(1)
+        };
+        before > 0 || bytes > LARGE
     }
 
     fn fill(&self) -> io::Result<()> {
@@ -277,15 +290,19 @@ mod tests {
         let mut ahead = Ahead::new(dir.path()).unwrap();
         ahead.prepare(LARGE + 1);
         assert_eq!(ahead.left, 0);
-        ahead.prepare(LARGE);
-        assert_eq!(ahead.left, 0, "it follows a large one");
+        for _ in 0..AMONG_LARGE {
+            ahead.prepare(LARGE);
+            assert_eq!(ahead.left, 0, "it is among large ones");
+        }
         ahead.prepare(LARGE);
         assert_eq!(ahead.left, FILLED - LARGE);
         ahead.prepare(FILLED - LARGE);
         assert_eq!(ahead.left, 0);
         fs::create_dir(dir.path().join("1.jnl")).unwrap();
-        ahead.prepare(LARGE);
-        assert_eq!(ahead.left, 0, "it follows a large one");
+        for _ in 0..AMONG_LARGE {
+            ahead.prepare(LARGE);
+            assert_eq!(ahead.left, 0, "it is among large ones");
+        }
         ahead.prepare(LARGE);
         assert_eq!(ahead.left, u64::MAX);
     }

@@ -28,6 +28,13 @@ const GROUP_TIME: Duration = Duration::from_millis(4);
 /// A decision that takes more of the processor is slow. Behind two of them all are left to others for a while.
 const DECISION_TIME: Duration = Duration::from_millis(1);
 
+/// A decision of which less time has passed is taken for one that had the processor for all of it.
+const CERTAIN_TIME: Duration = Duration::from_micros(100);
+
+/// Decisions of a group for which the thread's clock is asked once: that is a system call, which takes a tenth as long as one
+/// of them.
+const MARKED_TOGETHER: u32 = 4;
+
 /// For so long.
 const REST: Duration = Duration::from_secs(10);
 
@@ -47,6 +54,7 @@ pub(super) struct Judging {
     /// BOUND: bytes that the prompts of this group may still have. An event with more attributes is left to others.
     bytes_left: usize,
     time_left: Duration,
+    stopwatch: Stopwatch,
 }
 
 impl Judging {
@@ -59,6 +67,7 @@ impl Judging {
             prompts_bytes_max,
             bytes_left: prompts_bytes_max,
             time_left: GROUP_TIME,
+            stopwatch: Stopwatch::default(),
         }
     }
 
@@ -68,10 +77,9 @@ impl Judging {
             return None;
         }
         let judge = self.seat.get()?;
-        // Not the time that passed: a thread that others keep from its core is not slow.
-        let begun = thread_time();
+        let begun = self.stopwatch.begin();
         let decision = judge.judge(event, self.bytes_left);
-        let took = thread_time().saturating_sub(begun);
+        let took = self.stopwatch.took(begun);
         self.time_left = self.time_left.saturating_sub(took);
         self.note(took);
         let decision = decision?;
@@ -100,6 +108,37 @@ impl Judging {
     pub(super) fn next_group(&mut self) {
         self.bytes_left = self.prompts_bytes_max;
         self.time_left = GROUP_TIME;
+        self.stopwatch.serves = 0;
+    }
+}
+
+/// Measures how long decisions have the processor. What passes is more where others keep the thread from its core, which
+/// makes no decision slow.
+#[derive(Debug, Default)]
+struct Stopwatch {
+    /// What the thread's clock said in front of this decision, or not many before it.
+    mark: Duration,
+    /// Decisions for which that still serves.
+    serves: u32,
+}
+
+impl Stopwatch {
+    fn begin(&mut self) -> Instant {
+        if self.serves == 0 {
+            self.serves = MARKED_TOGETHER;
+            self.mark = thread_time();
+        }
+        self.serves -= 1;
+        monotonic()
+    }
+
+    /// The processor's time since `begun`, and what lies between the mark and it at most besides.
+    fn took(&self, begun: Instant) -> Duration {
+        let passed = monotonic().saturating_duration_since(begun);
+        if passed < CERTAIN_TIME {
+            return passed;
+        }
+        passed.min(thread_time().saturating_sub(self.mark))
     }
 }
 
@@ -164,6 +203,17 @@ mod tests {
         assert!(judging.ask(&event(), 0).is_none());
         judging.rests_until = Some(monotonic());
         assert!(judging.ask(&event(), 0).is_some());
+    }
+
+    #[test]
+    fn time_of_others_is_not_taken_for_that_of_a_decision() {
+        let mut stopwatch = Stopwatch::default();
+        for _ in 0..2 * MARKED_TOGETHER {
+            let begun = stopwatch.begin();
+            std::thread::sleep(3 * DECISION_TIME);
+            let took = stopwatch.took(begun);
+            assert!(took < 2 * DECISION_TIME, "{took:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! bytes taken from the budget. Beyond that there is one prompt in the making, as large as a
 //! `POST /task` body may be, and what the queue has made in front of a commit.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::Timer;
+use data_encoding::HEXLOWER;
 use log::{error, warn};
 use smol::future::FutureExt;
 
@@ -35,6 +37,10 @@ const EVENTS_MAX: usize = 64;
 
 /// Bytes of prompts whose decisions are carried out together.
 const PROMPT_BYTES_MAX: usize = 1 << 20;
+
+/// Random bytes of a mark, and how many marks are made of what the system is asked for at once.
+const MARK_BYTES: usize = 12;
+const MARKS_AT_ONCE: usize = 20;
 
 /// How long a payload waits in line for memory.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -295,12 +301,36 @@ fn unreadable() -> Decision {
 }
 
 /// What the markers around text from outside carry. It must not be guessed by who writes that
-/// text, so it comes from the system's source of random bytes.
+/// text, so it comes from the system's source of random bytes, each of which is used once.
 fn mark() -> String {
-    let mut bytes = [0_u8; 12];
-    if let Err(failure) = getrandom::fill(&mut bytes) {
-        error!("the system gives no random bytes: {failure}; a weaker source serves");
-        fastrand::fill(&mut bytes);
+    thread_local! {
+        static UNUSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
-    data_encoding::HEXLOWER.encode(&bytes)
+    UNUSED.with_borrow_mut(|unused| {
+        if unused.len() < MARK_BYTES {
+            unused.resize(MARKS_AT_ONCE * MARK_BYTES, 0);
+            if let Err(failure) = getrandom::fill(unused) {
+                error!("the system gives no random bytes: {failure}; a weaker source serves");
+                fastrand::fill(unused);
+            }
+        }
+        let rest = unused.len().saturating_sub(MARK_BYTES);
+        let mark = HEXLOWER.encode(unused.get(rest..).unwrap_or_default());
+        unused.truncate(rest);
+        mark
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_mark_comes_twice() {
+        let marks: BTreeSet<String> = (0..3 * MARKS_AT_ONCE).map(|_| mark()).collect();
+        assert_eq!(marks.len(), 3 * MARKS_AT_ONCE);
+        assert!(marks.iter().all(|mark| mark.len() == 2 * MARK_BYTES));
+    }
 }

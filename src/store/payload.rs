@@ -11,7 +11,9 @@
 use std::cell::RefCell;
 
 use fjall::Slice;
-use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
+use lz4_flex::block::{
+    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
+};
 
 use super::Error;
 
@@ -89,17 +91,17 @@ pub(super) fn decode<P: AsRef<[u8]>>(
 fn encode_piece(piece: &[u8]) -> Slice {
     thread_local! {
         /// What is compressed is written here first: how long it gets is not known before, and
-        /// the result is kept for long.
-        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        /// the result is kept for long. Beside it the compressor's table.
+        static SCRATCH: RefCell<(Vec<u8>, CompressTable)> = RefCell::default();
     }
-    SCRATCH.with_borrow_mut(|scratch| {
+    SCRATCH.with_borrow_mut(|(scratch, table)| {
         let room = get_maximum_output_size(piece.len());
         if scratch.len() <= room {
             scratch.resize(room + 1, 0);
         }
         let written = scratch.split_first_mut().and_then(|(how, rest)| {
             *how = COMPRESSED;
-            compress_into(piece, rest).ok()
+            compress_into_with_table(piece, rest, table).ok()
         });
         let smaller = written.filter(|length| *length < piece.len());
         match smaller.and_then(|length| scratch.get(..=length)) {

@@ -49,10 +49,8 @@ impl Id {
     /// The id that `bytes` spell, or `None` when they are not 16 characters of `[0-9a-z]`.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: [u8; LENGTH] = bytes.try_into().ok()?;
-        bytes
-            .iter()
-            .all(|b| DIGITS.contains(b))
-            .then_some(Self(bytes))
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z');
+        bytes.iter().all(is_digit).then_some(Self(bytes))
     }
 
     /// When it was given out, as far as the clock was right and no id was above it.

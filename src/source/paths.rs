@@ -1,21 +1,24 @@
 //! Paths to values of a JSON text, and the tree that they are together.
 //!
 //! A path names members by their keys, `pull_request.title`; `[]` stands for each element of an
-//! array, `labels[].name`. The tree is made once and then leads through every text.
+//! array, `labels[].name`. The tree is made once and then leads through every text. Keys and paths are in the order of
+//! [`order`] there.
+
+use std::cmp::Ordering;
 
 /// Some paths.
 #[derive(Debug)]
 pub(super) struct Paths {
     /// The tree of what the paths are up to their first `[]`; the first node is the root.
     nodes: Vec<Node>,
-    /// In the order of their texts, each once.
+    /// Each once.
     paths: Vec<Path>,
 }
 
 /// A value that paths lead to or through.
 #[derive(Debug, Default)]
 struct Node {
-    /// The nodes of members, in the order of their keys.
+    /// The keys and nodes of members.
     members: Vec<(String, usize)>,
 }
 
@@ -44,7 +47,7 @@ impl Paths {
     /// The paths that `texts` are.
     pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut texts: Vec<&str> = texts.into_iter().collect();
-        texts.sort_unstable();
+        texts.sort_unstable_by(|a, b| order(a, b));
         texts.dedup();
         let mut tree = Self {
             nodes: vec![Node::default()],
@@ -72,14 +75,14 @@ impl Paths {
     /// The node below `node` with that key.
     pub(super) fn member(&self, node: usize, key: &str) -> Option<usize> {
         let members = self.members(node);
-        let at = members.binary_search_by(|(known, _)| known.as_str().cmp(key));
+        let at = members.binary_search_by(|(known, _)| order(known, key));
         members.get(at.ok()?).map(|(_, below)| *below)
     }
 
     /// The number of the path that is written so.
     pub(super) fn number(&self, text: &str) -> Option<usize> {
-        let order = |path: &Path| path.text.as_str().cmp(text);
-        self.paths.binary_search_by(order).ok()
+        let place = self.paths.binary_search_by(|path| order(&path.text, text));
+        place.ok()
     }
 
     /// Where the path of that number leads: a node and what lies behind it.
@@ -109,7 +112,7 @@ impl Paths {
     fn grow_member(&mut self, node: usize, key: String) -> Option<usize> {
         let new = self.nodes.len();
         let members = &mut self.nodes.get_mut(node)?.members;
-        match members.binary_search_by(|(known, _)| known.cmp(&key)) {
+        match members.binary_search_by(|(known, _)| order(known, &key)) {
             Ok(at) => members.get(at).map(|(_, below)| *below),
             Err(at) => {
                 members.insert(at, (key, new));
@@ -118,6 +121,11 @@ impl Paths {
             }
         }
     }
+}
+
+/// By length and then by text: most are told apart by a number, and many begin alike.
+fn order(a: &str, b: &str) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 /// The steps of a path; `None` where `text` is none.

@@ -48,10 +48,23 @@ pub(super) fn is_token(text: &str) -> bool {
 /// Whether `byte` may stand in a token.
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    ) || byte.is_ascii_alphanumeric()
+    // A bit for each byte.
+    const TOKEN_BYTES: u128 = {
+        let mut bits = 0;
+        let mut byte = 0;
+        while byte < 128 {
+            let is_mark = matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+            if is_mark || byte.is_ascii_alphanumeric() {
+                bits |= 1 << byte;
+            }
+            byte += 1;
+        }
+        bits
+    };
+    byte.is_ascii() && TOKEN_BYTES >> byte & 1 == 1
 }
 
 /// The start of a peer's text, short enough for a message.

@@ -36,10 +36,7 @@ impl HeadEnd {
     pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         loop {
             if self.matched == 0 {
-                // Most of a head, in few instructions.
-                let ahead = bytes.get(self.seen..).unwrap_or_default();
-                let plain = ahead.iter().position(|byte| !is_plain(*byte));
-                self.seen += plain.unwrap_or(ahead.len());
+                self.seen += plain_length(bytes.get(self.seen..).unwrap_or_default());
             }
             let Some(&byte) = bytes.get(self.seen) else {
                 return Ok(None);
@@ -74,6 +71,27 @@ impl HeadEnd {
             }
         }
     }
+}
+
+/// How many bytes at the start of `bytes` may stand within a line of a head: most of one, so they are looked at eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut ahead = bytes;
+    while let Some((word, behind)) = ahead.split_first_chunk()
+        && is_printable(u64::from_le_bytes(*word))
+    {
+        ahead = behind;
+    }
+    let plain = ahead.iter().position(|byte| !is_plain(*byte));
+    bytes.len() - ahead.len() + plain.unwrap_or(ahead.len())
+}
+
+/// Whether all eight bytes of `word` are from space to tilde. Where they are, none borrows from another or carries to it.
+#[inline]
+fn is_printable(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let below_space = word.wrapping_sub(ONES * 0x20);
+    let above_tilde = word.wrapping_add(ONES) | word;
+    (below_space | above_tilde) & (ONES * 0x80) == 0
 }
 
 /// Whether `byte` may stand within a line of a head.

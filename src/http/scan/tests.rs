@@ -136,6 +136,27 @@ fn bytes_that_stand_in_no_head_are_refused_at_once() {
 }
 
 #[test]
+fn every_byte_is_looked_at_wherever_it_stands() {
+    for before in 0..20 {
+        for byte in 0..=u8::MAX {
+            let text = [&vec![b'~'; before][..], &[byte], &[b' '; 20]].concat();
+            let is_taken = matches!(byte, b'\t' | b' '..=b'~');
+            let found = HeadEnd::default().find(&text);
+            assert_eq!(found == Ok(None), is_taken, "{byte:#x} behind {before}");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_of_a_token_are_those_of_rfc_9110() {
+    for byte in 0..=u8::MAX {
+        let is_mark = b"!#$%&'*+-.^_`|~".contains(&byte);
+        let expected = is_mark || byte.is_ascii_alphanumeric();
+        assert_eq!(field::is_token_byte(byte), expected, "{byte:#x}");
+    }
+}
+
+#[test]
 fn a_head_is_found_whatever_the_pieces() {
     let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET ";
     let mut end = HeadEnd::default();

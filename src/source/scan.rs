@@ -184,30 +184,22 @@ impl<'t> Scan<'t> {
 /// Most of what is walked over is walked over here: it keeps its place in a register, and looks for white space
 /// where nothing else fits.
 fn value_end(bytes: &[u8], mut at: usize, open: &mut Nesting) -> Result<usize, usize> {
-    let mut is_key = false;
     loop {
         at = match bytes.get(at) {
-            Some(b'"') => {
-                let end = string_end(bytes, at + 1)?;
-                if is_key {
-                    is_key = false;
-                    at = colon_end(bytes, end)?;
-                    continue;
-                }
-                end
-            }
+            Some(b'"') => string_end(bytes, at + 1)?,
             Some(b' ' | b'\n' | b'\t' | b'\r') => {
                 at += 1;
                 continue;
             }
-            _ if is_key => return Err(at),
             Some(bracket @ (b'{' | b'[')) => {
                 let is_object = *bracket == b'{';
                 let close = if is_object { b'}' } else { b']' };
                 at = space_end(bytes, at + 1);
                 if bytes.get(at) != Some(&close) {
                     open.push(is_object);
-                    is_key = is_object;
+                    if is_object {
+                        at = member_value(bytes, at)?;
+                    }
                     continue;
                 }
                 at + 1
@@ -218,25 +210,37 @@ fn value_end(bytes: &[u8], mut at: usize, open: &mut Nesting) -> Result<usize, u
             _ => number_end(bytes, at)?,
         };
         // A value has ended, and perhaps what it was the last of.
-        while !open.is_empty() {
+        loop {
+            if open.is_empty() {
+                return Ok(at);
+            }
             let is_object = open.is_object();
-            let byte = bytes.get(at).ok_or(at)?;
-            match byte {
-                b',' => {
-                    is_key = is_object;
+            match bytes.get(at) {
+                Some(b',') if is_object => {
+                    at = member_value(bytes, space_end(bytes, at + 1))?;
                     break;
                 }
-                b'}' if is_object => open.pop(),
-                b']' if !is_object => open.pop(),
-                b' ' | b'\n' | b'\t' | b'\r' => {}
+                Some(b',') => {
+                    at += 1;
+                    break;
+                }
+                Some(b'}') if is_object => open.pop(),
+                Some(b']') if !is_object => open.pop(),
+                Some(b' ' | b'\n' | b'\t' | b'\r') => {}
                 _ => return Err(at),
             }
             at += 1;
         }
-        if open.is_empty() {
-            return Ok(at);
-        }
-        at += 1;
+    }
+}
+
+/// Where the value of the member may begin whose key begins at `at`, or the first byte that is wrong.
+#[expect(clippy::inline_always, reason = "see `string_end`")]
+#[inline(always)]
+fn member_value(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    match bytes.get(at) {
+        Some(b'"') => colon_end(bytes, string_end(bytes, at + 1)?),
+        _ => Err(at),
     }
 }
 

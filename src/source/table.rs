@@ -37,7 +37,7 @@ pub(super) type Line = (&'static str, Form, &'static [&'static str]);
 /// The lines of a sender, and the tree of all the paths that it asks for.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Name, form, and the numbers of the paths.
+    /// Name, form, and the numbers of the paths, in the order of the names.
     lines: Vec<(&'static str, Form, Vec<usize>)>,
     paths: Paths,
 }
@@ -48,10 +48,12 @@ impl Table {
         let of_lines = lines.iter().flat_map(|(_, _, paths)| paths.iter().copied());
         let paths = Paths::new(of_lines.chain(facts));
         let numbers = |texts: &[&str]| texts.iter().filter_map(|text| paths.number(text)).collect();
-        let lines = lines
+        let mut lines: Vec<_> = lines
             .iter()
             .map(|(name, form, texts)| (*name, *form, numbers(texts)))
             .collect();
+        // Those of one name keep their order.
+        lines.sort_by_key(|(name, _, _)| *name);
         Self { lines, paths }
     }
 
@@ -62,18 +64,18 @@ impl Table {
 
     /// The attributes that the table's lines find in what was picked with it.
     pub(super) fn attributes(&self, picked: &Picked<'_, '_>) -> Attributes {
-        let mut attributes = Attributes::new();
+        let mut attributes: Vec<(Cow<'static, str>, Attribute)> =
+            Vec::with_capacity(self.lines.len());
         for (name, form, paths) in &self.lines {
-            if attributes.contains_key(*name) {
+            if attributes.last().is_some_and(|(known, _)| known == name) {
                 continue;
             }
             let mut paths = paths.iter();
             let found = paths.find_map(|path| value(*form, picked.numbered(*path)));
-            if let Some(value) = found {
-                attributes.insert(Cow::Borrowed(*name), value);
-            }
+            attributes.extend(found.map(|value| (Cow::Borrowed(*name), value)));
         }
-        attributes
+        // In order, so that none has to look for its place.
+        attributes.into_iter().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! BOUND: the length of a tag and the number of tags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -36,32 +36,43 @@ pub(super) struct Texts {
 pub(super) struct When {
     pub(super) text: String,
     pub(super) compiled: Expression<'static, 'static>,
-    pub(super) words: Words,
+    pub(super) names: Names,
 }
 
 /// The template of a prompt, which is the only one of an environment.
 pub(super) struct Prompt {
     pub(super) environment: Environment<'static>,
-    pub(super) words: Words,
+    pub(super) names: Names,
 }
 
-/// The words of a text, among which is every name that it can ask for: nothing in an environment finds a name that is not
-/// written out. The engine's own list of names misses those of `{% set title = title %}`.
-///
-/// In order, each once.
-pub(super) struct Words(Box<[Box<str>]>);
+/// Every name that a text can ask for, and perhaps other words of it, each once: nothing in an environment finds a name that is
+/// not written out.
+pub(super) struct Names(BTreeSet<String>);
 
-impl Words {
-    fn of(text: &str) -> Self {
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let words = words.collect::<BTreeSet<&str>>().into_iter();
-        Self(words.map(Box::from).collect())
+impl Names {
+    /// Of `text`, in which the engine has found these. It misses those of `{% set title = title %}` and of `title[:9]`, so
+    /// where a text may have such, every word counts.
+    fn of(text: &str, mut found: HashSet<String>) -> Self {
+        let from = if text.contains('[') {
+            Some(0)
+        } else {
+            text.find("{%")
+        };
+        if let Some(rest) = from.and_then(|from| text.get(from..)) {
+            let words = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            found.extend(words.map(str::to_owned));
+        }
+        Self(found.into_iter().collect())
     }
 
     /// Whether `name` is among them.
-    pub(super) fn have(&self, name: &str) -> bool {
-        let order = |word: &Box<str>| (**word).cmp(name);
-        self.0.binary_search_by(order).is_ok()
+    fn have(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 }
 
@@ -75,7 +86,7 @@ impl fmt::Debug for Texts {
 
 /// Compiles `when` and `prompt`. The error is what is wrong with them, whatever the event.
 pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, CompileError> {
-    let name_payload = check(when, prompt)?;
+    check(when, prompt)?;
     let refused = |part, text, error: Error| refusal(part, text, &error);
     let when = when.map(|text| {
         let compiled = STRICT
@@ -83,31 +94,34 @@ pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, Compile
             .map_err(|error| refused(Part::When, text, error))?;
         Ok(Arc::new(When {
             text: text.to_owned(),
+            names: Names::of(text, compiled.undeclared_variables(false)),
             compiled,
-            words: Words::of(text),
         }))
     });
+    let when = when.transpose()?;
     let mut environment = STRICT.clone();
     environment
         .add_template_owned(PROMPT, prompt.to_owned())
         .map_err(|error| refused(Part::Prompt, prompt, error))?;
+    let found = environment
+        .get_template(PROMPT)
+        .map_err(|error| refused(Part::Prompt, prompt, error))?
+        .undeclared_variables(false);
+    let names = Names::of(prompt, found);
+    let is_in_when = when.as_ref().is_some_and(|when| when.names.have("payload"));
     Ok(Texts {
-        when: when.transpose()?,
-        prompt: Arc::new(Prompt {
-            environment,
-            words: Words::of(prompt),
-        }),
-        name_payload,
+        name_payload: is_in_when || names.have("payload"),
+        when,
+        prompt: Arc::new(Prompt { environment, names }),
     })
 }
 
-/// What is wrong with the texts. `Ok` holds whether they name the payload.
-fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileError> {
+/// What is wrong with the texts, if anything is.
+fn check(when: Option<&str>, prompt: &str) -> Result<(), CompileError> {
     let names = Value::from_pairs([
         (MARK, Value::from("")),
         (BYTES_MAX, Value::from(MESSAGE_BYTES_MAX)),
     ]);
-    let mut names_payload = false;
     if let Some(when) = when {
         if when.len() > TAG_BYTES_MAX {
             return Err(CompileError {
@@ -118,20 +132,14 @@ fn check(when: Option<&str>, prompt: &str) -> Result<bool, CompileError> {
         }
         let refused = |error| refusal(Part::When, when, &error);
         let compiled = LENIENT.compile_expression(when).map_err(refused)?;
-        names_payload |= compiled.undeclared_variables(false).contains("payload");
         refuse_unknown(Part::When, when, compiled.eval(names.clone()).map(drop))?;
     }
     bound_tags(prompt)?;
     let compiled = LENIENT
         .template_from_named_str(PROMPT, prompt)
         .map_err(|error| refusal(Part::Prompt, prompt, &error))?;
-    names_payload |= compiled.undeclared_variables(false).contains("payload");
-    // That misses `{% set payload = payload.a %}`.
-    let behind = prompt.find("{%").and_then(|at| prompt.get(at..));
-    names_payload |= behind.is_some_and(|text| Words::of(text).have("payload"));
     let rendered = compiled.render_captured_to(names, io::sink()).map(drop);
-    refuse_unknown(Part::Prompt, prompt, rendered)?;
-    Ok(names_payload)
+    refuse_unknown(Part::Prompt, prompt, rendered)
 }
 
 /// Refuses tags that are too long or too many.

@@ -281,7 +281,7 @@ impl Rulebook {
 }
 
 /// The first check of `rule` that fails, if one does.
-fn halt(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> Option<Halt> {
+fn halt<'a>(rule: &'a Rule, facts: &Facts<'_>, evaluator: &Evaluator<'a>) -> Option<Halt> {
     if !rule.takes(facts.event_type) {
         return Some(Halt::On);
     }
@@ -297,7 +297,7 @@ fn halt(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> Option<Hal
     }
 }
 
-fn concluded(rule: &Rule, evaluator: &Evaluator<'_>) -> Verdict {
+fn concluded<'a>(rule: &'a Rule, evaluator: &Evaluator<'a>) -> Verdict {
     let definition = &rule.definition;
     let worker = definition.worker.clone();
     match evaluator.prompt(&rule.texts.prompt) {

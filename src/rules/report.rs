@@ -94,7 +94,11 @@ pub(super) fn skipped(nearest: Option<&(&Rule, Halt)>, facts: &Facts<'_>) -> Str
 }
 
 /// All checks of a rule.
-pub(super) fn report(rule: &Rule, facts: &Facts<'_>, evaluator: &Evaluator<'_>) -> RuleReport {
+pub(super) fn report<'a>(
+    rule: &'a Rule,
+    facts: &Facts<'_>,
+    evaluator: &Evaluator<'a>,
+) -> RuleReport {
     let definition = &rule.definition;
     let mut checks = Vec::new();
     if !facts.ignore_actors.is_empty() {

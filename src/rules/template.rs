@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
 use super::Facts;
-use super::compile::{PROMPT, Prompt, When, Words};
+use super::compile::{Names, PROMPT, Prompt, When};
 use super::environment::{BYTES_MAX, Bounded, FUEL, MARK};
 use super::meter::Meter;
 use super::payload;
@@ -33,9 +32,6 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 300;
 
 /// The largest number of bytes of a value that is shown to a person.
 const SHOWN_BYTES_MAX: usize = 256;
-
-/// What events of all sources have besides their attributes.
-const OF_ALL: [&str; 5] = ["source", "type", "actor", "subject", "payload"];
 
 /// What a `when` gave.
 #[derive(Debug)]
@@ -51,8 +47,8 @@ pub(super) struct Evaluator<'a> {
     facts: &'a Facts<'a>,
     prompt_bytes_max: usize,
     meter: Arc<Meter>,
-    /// What was named so far. Most of what an event has is named by no rule.
-    named: RefCell<HashMap<&'a str, Value>>,
+    /// What was named so far, mostly little: most of what an event has is named by no rule.
+    named: RefCell<Vec<(&'a str, Value)>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -74,10 +70,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value of an expression.
-    pub(super) fn when(&self, when: &When) -> Outcome {
+    pub(super) fn when(&self, when: &'a When) -> Outcome {
         self.meter.begin();
         let expression = when.text.as_str();
-        let value = when.compiled.eval(self.names(&when.words));
+        let value = when.compiled.eval(self.names(&when.names));
         if let Some(problem) = self.meter.problem() {
             return Outcome::Nothing(problem.to_owned());
         }
@@ -101,7 +97,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The prompt that a template makes, or why it makes none.
-    pub(super) fn prompt(&self, prompt: &Prompt) -> Result<String, String> {
+    pub(super) fn prompt(&self, prompt: &'a Prompt) -> Result<String, String> {
         self.meter.begin();
         let max = self.prompt_bytes_max;
         // The fuel is the environment's; a copy shares all the rest.
@@ -114,7 +110,7 @@ impl<'a> Evaluator<'a> {
             .get_template(PROMPT)
             .map_err(|error| unmade(&error))?;
         let rendered = template
-            .render_captured_to(self.names(&prompt.words), &mut written)
+            .render_captured_to(self.names(&prompt.names), &mut written)
             .map(drop);
         if let Some(problem) = self.meter.problem() {
             return Err(format!("the prompt cannot be made: {problem}"));
@@ -147,24 +143,21 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What the event has under the names that a text may ask for, and what the filters look for.
-    fn names(&self, words: &Words) -> Value {
-        let mut values = vec![
+    fn names(&self, names: &'a Names) -> Value {
+        let of_event = names
+            .iter()
+            .filter_map(|name| Some((name, self.value(name)?)));
+        let of_filters = [
             (MARK, Value::from(self.facts.mark)),
             (BYTES_MAX, Value::from(self.facts.prompt_bytes_max)),
         ];
-        let attributes = self.facts.attributes.keys().map(AsRef::as_ref);
-        let of_event = attributes
-            .filter(|name| !OF_ALL.contains(name))
-            .chain(OF_ALL)
-            .filter(|name| words.have(name))
-            .filter_map(|name| Some((name, self.value(name)?)));
-        values.extend(of_event);
-        Value::from_pairs(values)
+        Value::from_pairs(of_event.chain(of_filters))
     }
 
     /// What the event has under `name`, made when it is first asked for.
     fn value(&self, name: &'a str) -> Option<Value> {
-        if let Some(value) = self.named.borrow().get(name) {
+        let is_same = |(known, _): &&(&str, Value)| *known == name;
+        if let Some((_, value)) = self.named.borrow().iter().find(is_same) {
             return Some(value.clone());
         }
         let facts = self.facts;
@@ -176,7 +169,7 @@ impl<'a> Evaluator<'a> {
             "payload" => payload::value(facts.payload.as_ref()?, &self.meter)?,
             name => attribute_value(facts.attributes.get(name)?),
         };
-        self.named.borrow_mut().insert(name, value.clone());
+        self.named.borrow_mut().push((name, value.clone()));
         Some(value)
     }
 }

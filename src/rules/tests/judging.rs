@@ -269,6 +269,18 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
             r.on = vec!["own".to_owned()];
             r.prompt = "{% set payload = payload.ref %}{{ payload }}".to_owned();
         }),
+        rule(|r| {
+            r.on = vec!["slice".to_owned()];
+            r.prompt = "{{ payload.commits[:2] | tojson }}".to_owned();
+        }),
+        rule(|r| {
+            r.on = vec!["bracket".to_owned()];
+            r.when = Some("payload.commits[1:] == labels[:1]".to_owned());
+        }),
+        rule(|r| {
+            r.on = vec!["prose".to_owned()];
+            r.prompt = "Mind the payload of {{ labels | first }}.".to_owned();
+        }),
     ]);
     for (event_type, wants) in [
         ("push", true),
@@ -277,6 +289,9 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
         ("loop", true),
         ("set", true),
         ("own", true),
+        ("slice", true),
+        ("bracket", true),
+        ("prose", false),
         ("other", false),
     ] {
         assert_eq!(

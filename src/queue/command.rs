@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, gathering};
 use crate::budget::Permit;
 use crate::clock::Timestamp;
 use crate::event::{self, Delivery, Event, EventId};
@@ -107,6 +107,11 @@ impl Command {
                 | Self::PutBack { .. }
                 | Self::Withdraw { .. }
         )
+    }
+
+    /// Whether it is a delivery that took long to read.
+    pub(super) fn is_large_delivery(&self) -> bool {
+        matches!(self, Self::Receive(_)) && self.text_bytes() >= gathering::LARGE
     }
 
     /// Bytes of text that it stores, but for prompts that are made meanwhile, which have a bound of their own.

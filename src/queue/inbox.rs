@@ -12,6 +12,7 @@ use smol::channel::Sender;
 use super::Error;
 use super::claim::Granted;
 use super::command::{Answer, Command};
+use super::gathering::{self, Gathering};
 use super::oneshot;
 use crate::budget::Permit;
 use crate::clock::monotonic;
@@ -70,6 +71,8 @@ pub(super) struct Inbox {
     /// Bytes of text in one commit; a command that has more is alone in its own. Until they are written out
     /// the engine holds them beside what `limits.memory` counts.
     group_bytes_max: usize,
+    /// How long a command waits for others.
+    patience: Duration,
     state: Mutex<InboxState>,
     arrived: Condvar,
     /// The writer has ended, or the store has failed.
@@ -85,8 +88,12 @@ struct InboxState {
     resumes_at: Option<Instant>,
     /// Whether the writer has taken a group and not come back yet.
     has_group: bool,
-    /// Commands in the last group.
+    /// Commands in the last group, and the large deliveries among them.
     last_group: usize,
+    last_large: usize,
+    gathering: Gathering,
+    /// How many commands the writer waits for; 0 where it does not.
+    wanted: usize,
     is_closed: bool,
     writer_has_ended: bool,
 }
@@ -96,6 +103,7 @@ impl Inbox {
     pub(super) fn new(group_bytes_max: usize) -> Self {
         Self {
             group_bytes_max,
+            patience: gathering::PATIENCE,
             ..Self::default()
         }
     }
@@ -128,6 +136,9 @@ impl Inbox {
         asker: &Waker,
     ) -> Result<Option<Request>, Error> {
         let mut state = self.lock();
+        if request.command.is_large_delivery() {
+            state.gathering.note(asker.data().addr());
+        }
         let is_idle = state.requests.is_empty() && !state.has_group;
         if state.asker.note(asker) && is_idle && !state.is_closed {
             return Ok(Some(request));
@@ -149,9 +160,10 @@ impl Inbox {
             return Err(Error::Overloaded);
         }
         state.requests.push_back(request);
-        let is_first = state.requests.len() == 1;
+        let waiting = state.requests.len();
+        let is_awaited = waiting == 1 || waiting == state.wanted;
         drop(state);
-        if is_first {
+        if is_awaited {
             self.arrived.notify_one();
         }
         Ok(())
@@ -212,7 +224,7 @@ impl Inbox {
             // them. Where few ask, nobody else's work on this core is to hold them up.
             drop(state);
             thread::yield_now();
-            state = self.lock();
+            state = self.gather(self.lock());
         }
         if state.requests.is_empty() {
             return if state.is_closed {
@@ -231,10 +243,34 @@ impl Inbox {
             }
             count += 1;
         }
+        let group = state.requests.iter().take(count);
+        state.last_large = group
+            .filter(|request| request.command.is_large_delivery())
+            .count();
         state.last_group = count;
         state.has_group = true;
         // What stays is found by the next look, which waits for nothing while there is something.
         Some(state.requests.drain(..count).collect())
+    }
+
+    /// Waits a moment for as many commands as are to be committed together, where many large deliveries come.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, InboxState>) -> MutexGuard<'a, InboxState> {
+        let wanted = state.gathering.wanted();
+        if state.last_large.min(wanted) < CROWD {
+            return state;
+        }
+        state.wanted = wanted;
+        let begun = monotonic();
+        while state.requests.len() < state.wanted && !state.is_closed {
+            let passed = monotonic().saturating_duration_since(begun);
+            let Some(left) = self.patience.checked_sub(passed) else {
+                break;
+            };
+            let waited = self.arrived.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.wanted = 0;
+        state
     }
 
     /// Refuses what waits and what comes: the store has failed. Before anybody is told so, `tell`

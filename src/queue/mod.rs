@@ -25,6 +25,7 @@ mod events;
 #[cfg(test)]
 mod faults;
 mod following;
+mod gathering;
 mod history;
 mod inbox;
 mod judging;

@@ -3,6 +3,10 @@
 use std::thread;
 
 use super::*;
+use crate::budget::Budget;
+use crate::event::{Attributes, Delivery};
+use crate::queue::command::NewEvent;
+use crate::store::Payload;
 
 /// Whether `wait_for_end` returns after `event`; a writer that is not told of never ends.
 fn wait_is_over_after(event: impl FnOnce(&Inbox)) -> bool {
@@ -123,4 +127,87 @@ fn the_writer_is_not_woken_for_what_it_waits_for_already() {
     let first = resumes_at(0);
     assert!((0..1_000).all(|early| resumes_at(early) == first));
     assert!(resumes_at(3_000) < first);
+}
+
+/// A delivery that took long to read.
+fn large() -> Request {
+    let delivery = Delivery {
+        source: "s".to_owned(),
+        event_type: "t".to_owned(),
+        delivery_id: "1".to_owned(),
+        actor: None,
+        subject: None,
+        attributes: Attributes::new(),
+        payload: String::new(),
+    };
+    let new = NewEvent {
+        delivery,
+        payload: Payload::default(),
+        attributes_json: "x".repeat(gathering::LARGE),
+        permit: Budget::new(0).empty(),
+    };
+    Request::new(Command::Receive(Arc::new(new)), Reply::Nobody)
+}
+
+/// An inbox that waits for so long, when large deliveries have come from these.
+fn after_a_crowd(patience: Duration, askers: &[Waker]) -> Inbox {
+    let inbox = Inbox {
+        patience,
+        ..Inbox::new(1 << 20)
+    };
+    for asker in askers {
+        inbox.send_or_give_back(large(), asker).unwrap();
+    }
+    assert_eq!(inbox.next_group(None).unwrap().len(), askers.len());
+    inbox
+}
+
+#[test]
+fn large_deliveries_gather_where_many_come() {
+    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
+    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
+    let wanted = inbox.lock().gathering.wanted();
+    assert!(wanted > CROWD, "{wanted}");
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| inbox.next_group(None));
+        for asker in &askers[..wanted] {
+            inbox.send_or_give_back(large(), asker).unwrap();
+        }
+        assert_eq!(writer.join().unwrap().unwrap().len(), wanted);
+    });
+}
+
+#[test]
+fn nothing_waits_for_others_for_long_or_at_the_end() {
+    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
+    let inbox = after_a_crowd(Duration::from_millis(1), &askers);
+    inbox.send_or_give_back(large(), &askers[0]).unwrap();
+    assert_eq!(inbox.next_group(None).unwrap().len(), 1);
+    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
+    inbox.close();
+    assert!(inbox.next_group(None).is_none());
+    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
+    thread::scope(|scope| {
+        inbox.send_or_give_back(large(), &askers[0]).unwrap();
+        let writer = scope.spawn(|| inbox.next_group(None));
+        inbox.fail(|| {});
+        assert!(writer.join().unwrap().is_none());
+    });
+}
+
+#[test]
+fn other_commands_do_not_gather() {
+    let inbox = Inbox {
+        patience: Duration::from_secs(20),
+        ..Inbox::new(1 << 20)
+    };
+    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
+    for _ in 0..3 {
+        for asker in &askers {
+            inbox.send_or_give_back(request(), asker).unwrap();
+        }
+        assert_eq!(inbox.next_group(None).unwrap().len(), askers.len());
+        inbox.send(request()).unwrap();
+        assert_eq!(inbox.next_group(None).unwrap().len(), 1);
+    }
 }

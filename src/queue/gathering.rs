@@ -1,8 +1,8 @@
-//! How many deliveries the writer lets come together in front of a commit.
+//! How many commands the writer lets come together in front of a commit.
 //!
-//! A commit costs its sync and what the engine does around it, whatever is in it, and a large webhook takes longer to be
-//! read than its part of a commit. So where many deliver, those that are still to be read have more of the processor
-//! where a commit is for more of them: the writer waits until a third or so of those who ask have asked, while others
+//! A commit costs its sync and what the engine does around it, whatever is in it, and a large delivery takes longer to
+//! be read than its part of a commit. So where many deliver, those that are still to be read have more of the processor
+//! where a commit is for more of them: the writer waits until a third or so of those under way have come, while others
 //! are read or told. What is read in no time does not gather: there, who waits is waited for.
 
 use std::time::Duration;
@@ -10,56 +10,57 @@ use std::time::Duration;
 /// Bytes that a large delivery has in the store at least; it was some four times as long.
 pub(super) const LARGE: usize = 2 << 10;
 
-/// BOUND: how long a delivery waits for others.
+/// BOUND: how long a group is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_millis(3);
 
-/// Deliveries that are waited for at most.
+/// Commands that are waited for at most.
 const WANTED_MAX: usize = 32;
 
-/// So many of those who ask.
+/// So many of the large deliveries that were under way at once.
 const SHARE: (usize, usize) = (3, 8);
 
-/// Deliveries after which those who asked are counted anew.
-const WINDOW: u32 = 256;
+/// Large deliveries after which those under way are counted anew.
+const WINDOW: usize = 1_024;
 
-/// Counts who asks.
+/// Knows how many large deliveries are under way at once: with each slow sync, all of them wait for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    /// A bit for each who asked since they were counted; few share one.
-    askers: [u64; 4],
-    /// Deliveries since then.
-    asked: u32,
-    /// How many had asked by then.
-    before: usize,
+    /// The most that were under way since they were counted anew, and before that.
+    most: usize,
+    most_before: usize,
+    /// Those that were committed since then.
+    committed: usize,
 }
 
 impl Gathering {
-    /// A large delivery has come from the task with that address.
-    pub(super) fn note(&mut self, task: usize) {
-        // Addresses have their differences in the middle; this carries them to the top (Knuth's multiplicative hash).
-        let hash = (task as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
-        if let Some(bits) = self.askers.get_mut((hash >> 6) as usize) {
-            *bits |= 1 << (hash & 63);
-        }
-        self.asked += 1;
-        if self.asked >= WINDOW {
+    /// A group with so many large deliveries is committed, while `waiting` others have come.
+    pub(super) fn note(&mut self, committed: usize, waiting: usize) {
+        self.most = self.most.max(committed.saturating_add(waiting));
+        self.committed = self.committed.saturating_add(committed);
+        if self.committed >= WINDOW {
             *self = Self {
-                before: self.count(),
+                most_before: self.most,
                 ..Self::default()
             };
         }
     }
 
-    /// How many to wait for.
+    /// How many commands to wait for.
     pub(super) fn wanted(&self) -> usize {
         let (of, all) = SHARE;
-        let asking = self.count().max(self.before);
-        (asking * of / all).min(WANTED_MAX)
+        (self.under_way().saturating_mul(of) / all).min(WANTED_MAX)
     }
 
-    fn count(&self) -> usize {
-        let bits = self.askers.iter().map(|bits| bits.count_ones() as usize);
-        bits.sum()
+    /// Only so many have come as long as the writer waits: some of the others are gone.
+    pub(super) fn was_in_vain(&mut self, came: usize) {
+        *self = Self {
+            most_before: self.under_way().midpoint(came),
+            ..Self::default()
+        };
+    }
+
+    fn under_way(&self) -> usize {
+        self.most.max(self.most_before)
     }
 }
 
@@ -67,33 +68,39 @@ impl Gathering {
 mod tests {
     use super::*;
 
-    /// What is wanted where so many tasks ask in turn. They lie in memory as blocks of one size do.
-    fn wanted_of(tasks: usize, gathering: &mut Gathering) -> usize {
-        for number in 0..2 * WINDOW as usize {
-            gathering.note(0x7f12_3400_0000 + number % tasks * 4_096);
-        }
-        gathering.wanted()
-    }
-
     #[test]
-    fn a_third_of_those_who_ask_is_wanted() {
+    fn a_third_of_those_under_way_is_wanted() {
         let mut gathering = Gathering::default();
         assert_eq!(gathering.wanted(), 0);
-        assert!(wanted_of(1, &mut gathering) <= 1);
-        assert!((2..=3).contains(&wanted_of(8, &mut gathering)));
-        assert!((18..=24).contains(&wanted_of(64, &mut gathering)));
-        assert_eq!(wanted_of(250, &mut gathering), WANTED_MAX);
-        assert!(
-            wanted_of(4, &mut gathering) <= 1,
-            "the others ask no longer"
-        );
+        for (committed, waiting, wanted) in [(4, 4, 3), (2, 1, 3), (10, 54, 24), (50, 200, 32)] {
+            gathering.note(committed, waiting);
+            assert_eq!(gathering.wanted(), wanted);
+        }
     }
 
     #[test]
-    fn those_of_before_count_until_as_many_may_have_asked_again() {
+    fn those_of_long_ago_count_no_more() {
         let mut gathering = Gathering::default();
-        let wanted = wanted_of(64, &mut gathering);
-        gathering.note(1);
-        assert_eq!(gathering.wanted(), wanted);
+        gathering.note(10, 54);
+        for _ in 0..WINDOW / 4 {
+            gathering.note(4, 4);
+        }
+        assert_eq!(gathering.wanted(), 24, "the slow sync was in this window");
+        for _ in 0..WINDOW / 4 {
+            gathering.note(4, 4);
+        }
+        assert_eq!(gathering.wanted(), 3);
+    }
+
+    #[test]
+    fn who_is_gone_is_not_waited_for_often() {
+        let mut gathering = Gathering::default();
+        gathering.note(10, 54);
+        let vain = (0..100).take_while(|_| {
+            gathering.was_in_vain(5);
+            gathering.note(5, 0);
+            gathering.wanted() > 3
+        });
+        assert_eq!(vain.count(), 3);
     }
 }

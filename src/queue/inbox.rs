@@ -88,8 +88,9 @@ struct InboxState {
     resumes_at: Option<Instant>,
     /// Whether the writer has taken a group and not come back yet.
     has_group: bool,
-    /// Commands in the last group, and the large deliveries among them.
+    /// Commands in the last group.
     last_group: usize,
+    /// The large deliveries in it, if all that waited were in it.
     last_large: usize,
     gathering: Gathering,
     /// How many commands the writer waits for; 0 where it does not.
@@ -136,9 +137,6 @@ impl Inbox {
         asker: &Waker,
     ) -> Result<Option<Request>, Error> {
         let mut state = self.lock();
-        if request.command.is_large_delivery() {
-            state.gathering.note(asker.data().addr());
-        }
         let is_idle = state.requests.is_empty() && !state.has_group;
         if state.asker.note(asker) && is_idle && !state.is_closed {
             return Ok(Some(request));
@@ -201,6 +199,12 @@ impl Inbox {
     pub(super) fn next_group(&self, patience: Option<Duration>) -> Option<Vec<Request>> {
         let mut state = self.lock();
         state.has_group = false;
+        let mut committed = std::mem::take(&mut state.last_large);
+        if committed > 0 {
+            let waiting = large_deliveries(state.requests.iter().take(GROUP_MAX));
+            state.gathering.note(committed, waiting);
+        }
+        let begun = monotonic();
         if state.requests.is_empty() && !state.is_closed {
             let at = sooner(state.resumes_at, in_so_long(patience));
             state.resumes_at = at;
@@ -219,12 +223,16 @@ impl Inbox {
             };
         }
         state.resumes_at = None;
+        if monotonic().saturating_duration_since(begun) > self.patience {
+            // Nothing came for long.
+            committed = 0;
+        }
         if state.last_group >= CROWD && !state.requests.is_empty() {
             // Who is ready to run may add to the group first: where the cores are busy, a commit is for more of
             // them. Where few ask, nobody else's work on this core is to hold them up.
             drop(state);
             thread::yield_now();
-            state = self.gather(self.lock());
+            state = self.gather(self.lock(), committed);
         }
         if state.requests.is_empty() {
             return if state.is_closed {
@@ -243,27 +251,37 @@ impl Inbox {
             }
             count += 1;
         }
-        let group = state.requests.iter().take(count);
-        state.last_large = group
-            .filter(|request| request.command.is_large_delivery())
-            .count();
+        // What is left behind is the next group already.
+        let is_whole = count == state.requests.len();
+        state.last_large = if is_whole {
+            large_deliveries(state.requests.iter())
+        } else {
+            0
+        };
         state.last_group = count;
         state.has_group = true;
         // What stays is found by the next look, which waits for nothing while there is something.
         Some(state.requests.drain(..count).collect())
     }
 
-    /// Waits a moment for as many commands as are to be committed together, where many large deliveries come.
-    fn gather<'a>(&'a self, mut state: MutexGuard<'a, InboxState>) -> MutexGuard<'a, InboxState> {
+    /// Waits a moment for as many commands as are to be committed together, where many large deliveries come: so many were
+    /// in the last group.
+    fn gather<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, InboxState>,
+        committed: usize,
+    ) -> MutexGuard<'a, InboxState> {
         let wanted = state.gathering.wanted();
-        if state.last_large.min(wanted) < CROWD {
+        if committed.min(wanted) < CROWD || state.requests.is_empty() {
             return state;
         }
         state.wanted = wanted;
         let begun = monotonic();
-        while state.requests.len() < state.wanted && !state.is_closed {
+        while state.requests.len() < wanted && !state.is_closed {
             let passed = monotonic().saturating_duration_since(begun);
             let Some(left) = self.patience.checked_sub(passed) else {
+                let came = state.requests.len();
+                state.gathering.was_in_vain(came);
                 break;
             };
             let waited = self.arrived.wait_timeout(state, left);
@@ -293,6 +311,12 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn large_deliveries<'r>(requests: impl Iterator<Item = &'r Request>) -> usize {
+    requests
+        .filter(|request| request.command.is_large_delivery())
+        .count()
 }
 
 /// The moment in so long; `None` for never.

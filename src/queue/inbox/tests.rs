@@ -149,65 +149,95 @@ fn large() -> Request {
     Request::new(Command::Receive(Arc::new(new)), Reply::Nobody)
 }
 
-/// An inbox that waits for so long, when large deliveries have come from these.
-fn after_a_crowd(patience: Duration, askers: &[Waker]) -> Inbox {
+/// An inbox that waits for so long, behind a commit of many large deliveries, at whose end as many others had come and were
+/// taken.
+fn busy(patience: Duration) -> Inbox {
     let inbox = Inbox {
         patience,
         ..Inbox::new(1 << 20)
     };
-    for asker in askers {
-        inbox.send_or_give_back(large(), asker).unwrap();
-    }
-    assert_eq!(inbox.next_group(None).unwrap().len(), askers.len());
+    put(&inbox, 20, large);
+    assert_eq!(inbox.next_group(None).unwrap().len(), 20);
+    put(&inbox, 20, large);
+    assert_eq!(inbox.next_group(None).unwrap().len(), 20);
     inbox
 }
 
+fn put(inbox: &Inbox, count: usize, request: impl Fn() -> Request) {
+    for _ in 0..count {
+        inbox.send(request()).unwrap();
+    }
+}
+
+/// The group that the writer takes where it waits for others, when `act` has been done meanwhile.
+fn group_after(inbox: &Inbox, act: impl FnOnce(usize)) -> Option<usize> {
+    put(inbox, 1, large);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| inbox.next_group(None));
+        let mut wanted = 0;
+        while wanted == 0 {
+            thread::yield_now();
+            wanted = inbox.lock().wanted;
+        }
+        let begun = monotonic();
+        act(wanted);
+        let group = writer.join().unwrap();
+        assert!(monotonic().saturating_duration_since(begun) < LONG / 2);
+        group.map(|group| group.len())
+    })
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
 #[test]
 fn large_deliveries_gather_where_many_come() {
-    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
-    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
+    let inbox = busy(LONG);
     let wanted = inbox.lock().gathering.wanted();
     assert!(wanted > CROWD, "{wanted}");
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| inbox.next_group(None));
-        for asker in &askers[..wanted] {
-            inbox.send_or_give_back(large(), asker).unwrap();
-        }
-        assert_eq!(writer.join().unwrap().unwrap().len(), wanted);
-    });
+    let taken = group_after(&inbox, |wanted| put(&inbox, wanted - 1, large));
+    assert_eq!(taken, Some(wanted));
 }
 
 #[test]
-fn nothing_waits_for_others_for_long_or_at_the_end() {
-    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
-    let inbox = after_a_crowd(Duration::from_millis(1), &askers);
-    inbox.send_or_give_back(large(), &askers[0]).unwrap();
+fn nothing_waits_for_others_at_the_end() {
+    let inbox = busy(LONG);
+    assert_eq!(group_after(&inbox, |_| inbox.close()), Some(1));
+    let inbox = busy(LONG);
+    assert_eq!(group_after(&inbox, |_| inbox.fail(|| {})), None);
+}
+
+#[test]
+fn who_is_waited_for_in_vain_is_waited_for_no_more() {
+    let inbox = busy(Duration::from_millis(1));
+    let wanted = inbox.lock().gathering.wanted();
+    put(&inbox, 1, large);
     assert_eq!(inbox.next_group(None).unwrap().len(), 1);
-    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
-    inbox.close();
-    assert!(inbox.next_group(None).is_none());
-    let inbox = after_a_crowd(Duration::from_secs(20), &askers);
-    thread::scope(|scope| {
-        inbox.send_or_give_back(large(), &askers[0]).unwrap();
-        let writer = scope.spawn(|| inbox.next_group(None));
-        inbox.fail(|| {});
-        assert!(writer.join().unwrap().is_none());
-    });
+    assert!(inbox.lock().gathering.wanted() < wanted);
 }
 
 #[test]
-fn other_commands_do_not_gather() {
-    let inbox = Inbox {
-        patience: Duration::from_secs(20),
-        ..Inbox::new(1 << 20)
+fn what_would_be_in_vain_is_not_waited_for() {
+    let takes = |inbox: &Inbox, count: usize| {
+        let begun = monotonic();
+        assert_eq!(inbox.next_group(None).unwrap().len(), count);
+        assert!(monotonic().saturating_duration_since(begun) < LONG / 2);
     };
-    let askers: Vec<Waker> = (0..64).map(|_| waker()).collect();
-    for _ in 0..3 {
-        for asker in &askers {
-            inbox.send_or_give_back(request(), asker).unwrap();
-        }
-        assert_eq!(inbox.next_group(None).unwrap().len(), askers.len());
-        inbox.send(request()).unwrap();
-        assert_eq!(inbox.next_group(None).unwrap().len(), 1);
+    // Behind a group of few, and of others.
+    for (count, request) in [(CROWD - 1, large as fn() -> Request), (20, request)] {
+        let inbox = busy(LONG);
+        inbox.lock().last_large = 0;
+        put(&inbox, count, request);
+        takes(&inbox, count);
+        put(&inbox, 1, large);
+        takes(&inbox, 1);
     }
+    // Behind a group that left something behind.
+    let inbox = Inbox {
+        patience: LONG,
+        ..Inbox::new(20 * gathering::LARGE)
+    };
+    put(&inbox, 41, large);
+    takes(&inbox, 20);
+    takes(&inbox, 20);
+    takes(&inbox, 1);
 }

@@ -28,19 +28,19 @@ const GROUP_TIME: Duration = Duration::from_millis(4);
 /// A decision that takes more of the processor is slow. Behind two of them all are left to others for a while.
 const DECISION_TIME: Duration = Duration::from_millis(1);
 
-/// A decision of which less time has passed is taken for one that had the processor for all of it.
-const CERTAIN_TIME: Duration = Duration::from_micros(100);
-
-/// Decisions of a group for which the thread's clock is asked once: that is a system call, which takes a tenth as long as one
-/// of them.
-const MARKED_TOGETHER: u32 = 4;
-
 /// For so long.
 const REST: Duration = Duration::from_secs(10);
 
 /// Decisions behind a slow one, after which it counts no more. A virtual machine takes the time for which its host keeps it
 /// from a core for that of the thread, so that any decision may seem slow now and then.
 const FORGOTTEN_AFTER: u32 = 256;
+
+/// A decision of which less time has passed is taken for one that had the processor for all of it.
+const CERTAIN_TIME: Duration = Duration::from_micros(100);
+
+/// Decisions of a group for which the thread's clock is asked once: that is a system call, which takes a tenth as long as one
+/// of them. It is asked again behind one that is not certain.
+const MARKED_TOGETHER: u32 = 4;
 
 /// Has events decided about while that takes a moment.
 #[derive(Debug)]

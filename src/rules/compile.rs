@@ -51,13 +51,9 @@ pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
     /// Of `text`, in which the engine has found these. It misses those of `{% set title = title %}` and of `title[:9]`, so
-    /// where a text may have such, every word counts.
-    fn of(text: &str, mut found: HashSet<String>) -> Self {
-        let from = if text.contains('[') {
-            Some(0)
-        } else {
-            text.find("{%")
-        };
+    /// where a text has such, every word counts.
+    fn of(text: &str, has_slice: bool, mut found: HashSet<String>) -> Self {
+        let from = if has_slice { Some(0) } else { text.find("{%") };
         if let Some(rest) = from.and_then(|from| text.get(from..)) {
             let words = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             found.extend(words.map(str::to_owned));
@@ -74,6 +70,19 @@ impl Names {
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
+}
+
+/// Whether a tag of a template may have a slice: a bracket with a colon behind it, in brackets or before the tag ends.
+fn has_slice(template: &str) -> bool {
+    template.match_indices('[').any(|(at, _)| {
+        let rest = template.get(at..).unwrap_or_default();
+        let first = |marks: &[&str]| marks.iter().filter_map(|mark| rest.find(mark)).min();
+        let open = first(&["{{", "{%", "{#"]).unwrap_or(rest.len());
+        let end_of_tag = first(&["}}", "%}"]).filter(|close| *close < open);
+        let ends = [rest.find(']'), end_of_tag].into_iter().flatten();
+        let mut within = ends.filter_map(|end| rest.get(..end));
+        within.any(|within| within.contains(':'))
+    })
 }
 
 impl fmt::Debug for Texts {
@@ -94,7 +103,11 @@ pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, Compile
             .map_err(|error| refused(Part::When, text, error))?;
         Ok(Arc::new(When {
             text: text.to_owned(),
-            names: Names::of(text, compiled.undeclared_variables(false)),
+            names: Names::of(
+                text,
+                text.contains('['),
+                compiled.undeclared_variables(false),
+            ),
             compiled,
         }))
     });
@@ -107,7 +120,7 @@ pub(super) fn compile(when: Option<&str>, prompt: &str) -> Result<Texts, Compile
         .get_template(PROMPT)
         .map_err(|error| refused(Part::Prompt, prompt, error))?
         .undeclared_variables(false);
-    let names = Names::of(prompt, found);
+    let names = Names::of(prompt, has_slice(prompt), found);
     let is_in_when = when.as_ref().is_some_and(|when| when.names.have("payload"));
     Ok(Texts {
         name_payload: is_in_when || names.have("payload"),

@@ -279,7 +279,15 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
         }),
         rule(|r| {
             r.on = vec!["prose".to_owned()];
-            r.prompt = "Mind the payload of {{ labels | first }}.".to_owned();
+            r.prompt = "[x] Mind: the payload of {{ labels[0] }} {{ title }} [ ] now".to_owned();
+        }),
+        rule(|r| {
+            r.on = vec!["nested".to_owned()];
+            r.prompt = "{{ payload[labels[0]:3] }}".to_owned();
+        }),
+        rule(|r| {
+            r.on = vec!["expression".to_owned()];
+            r.when = Some("payload[labels[0]:3]".to_owned());
         }),
     ]);
     for (event_type, wants) in [
@@ -292,6 +300,8 @@ fn the_payload_is_wanted_where_a_rule_that_could_match_names_it() {
         ("slice", true),
         ("bracket", true),
         ("prose", false),
+        ("nested", true),
+        ("expression", true),
         ("other", false),
     ] {
         assert_eq!(

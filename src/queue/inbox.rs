@@ -284,8 +284,11 @@ impl Inbox {
                 state.gathering.was_in_vain(came);
                 break;
             };
-            let waited = self.arrived.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .arrived
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.wanted = 0;
         state

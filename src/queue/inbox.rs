@@ -272,7 +272,7 @@ impl Inbox {
         committed: usize,
     ) -> MutexGuard<'a, InboxState> {
         let wanted = state.gathering.wanted();
-        if committed.min(wanted) < CROWD || state.requests.is_empty() {
+        if committed.min(wanted) < CROWD {
             return state;
         }
         state.wanted = wanted;

@@ -1,8 +1,8 @@
 //! Paths to values of a JSON text, and the tree that they are together.
 //!
 //! A path names members by their keys, `pull_request.title`; `[]` stands for each element of an
-//! array, `labels[].name`. The tree is made once and then leads through every text. Keys and paths are in the order of
-//! [`order`] there.
+//! array, `labels[].name`. The tree is made once and then leads through every text. Its keys and paths are
+//! sorted by [`order`].
 
 use std::cmp::Ordering;
 

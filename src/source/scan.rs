@@ -157,11 +157,7 @@ impl<'t> Scan<'t> {
     fn key(&mut self) -> Option<Key<'t>> {
         let start = self.at;
         let bytes = self.text.as_bytes();
-        let end = match bytes.get(start) {
-            Some(b'"') => string_end(bytes, start + 1),
-            _ => Err(start),
-        };
-        self.go_to(end)?;
+        self.go_to(key_end(bytes, start))?;
         let raw = self.since(start)?;
         self.go_to(colon_end(bytes, self.at))?;
         self.space();
@@ -238,8 +234,15 @@ fn value_end(bytes: &[u8], mut at: usize, open: &mut Nesting) -> Result<usize, u
 #[expect(clippy::inline_always, reason = "see `string_end`")]
 #[inline(always)]
 fn member_value(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    colon_end(bytes, key_end(bytes, at)?)
+}
+
+/// Where the key ends that begins at `at`, or the first byte that is wrong.
+#[expect(clippy::inline_always, reason = "see `string_end`")]
+#[inline(always)]
+fn key_end(bytes: &[u8], at: usize) -> Result<usize, usize> {
     match bytes.get(at) {
-        Some(b'"') => colon_end(bytes, string_end(bytes, at + 1)?),
+        Some(b'"') => string_end(bytes, at + 1),
         _ => Err(at),
     }
 }
